@@ -1,0 +1,245 @@
+//! The module alone, through its router, with only the platform's schema and its own in the database.
+
+use std::cell::Cell;
+use std::sync::Once;
+
+use billing::{Billing, Config, Error, Needs};
+use platform::clock::Clock;
+use platform::db::Databases;
+use platform::http::Routes;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use test_support::database::TestDatabase;
+use test_support::{ApiClient, People, database_config, stack, start_of_time};
+use tracing::span;
+
+/// A database, and as many openings of the module over it as a test likes.
+struct House {
+    databases: Databases,
+    database: TestDatabase,
+}
+
+impl House {
+    async fn build() -> Self {
+        Statements::start_counting();
+        let database = TestDatabase::create(&[platform::db::MIGRATIONS, billing::MIGRATIONS]).await;
+        let databases = Databases::open(&database_config(&database, &["billing"])).expect("the address is readable");
+        Self { databases, database }
+    }
+
+    fn billing(&self, plans: &Value) -> Billing {
+        let config: Config = serde_json::from_value(json!({ "plans": plans })).expect("the configuration is readable");
+        Billing::new(Needs { db: self.databases.module("billing"), clock: Clock::fixed(start_of_time()), config })
+    }
+
+    async fn seeded(&self, plans: &Value) -> ApiClient {
+        let billing = self.billing(plans);
+        billing.seed_plans().await.expect("the catalogue is sound");
+        client(&billing)
+    }
+}
+
+fn client(billing: &Billing) -> ApiClient {
+    let (router, _) = Routes::new().nest("/v1", billing.routes()).split("billing", "1");
+    ApiClient::new(stack(People::default()).wrap(router))
+}
+
+async fn catalogue(client: &ApiClient) -> Value {
+    client.get("/v1/plans").send().await.expect(200)
+}
+
+fn codes(catalogue: &Value) -> Vec<&str> {
+    let plans = catalogue["data"].as_array().expect("a list");
+    plans.iter().map(|plan| plan["code"].as_str().expect("a code")).collect()
+}
+
+fn price(id: &str, amount: i64, interval: &str) -> Value {
+    json!({ "id": id, "provider": "stripe", "currency": "EUR", "amount": amount, "interval": interval })
+}
+
+fn free() -> Value {
+    json!({ "code": "free", "name": "Free", "rank": 0, "features": { "seats": 3 } })
+}
+
+fn team() -> Value {
+    json!({
+        "code": "team",
+        "name": "Team",
+        "rank": 10,
+        "features": { "seats": 25, "audit_log": true },
+        "prices": [price("price_year", 19_000, "year"), price("price_month", 1_900, "month")],
+    })
+}
+
+#[tokio::test]
+async fn the_catalogue_is_the_configured_one_in_the_order_of_ranks() {
+    let house = House::build().await;
+    let client = house.seeded(&json!([team(), free()])).await;
+    let mut catalogue = catalogue(&client).await;
+    for price in catalogue["data"][1]["prices"].as_array_mut().expect("prices") {
+        let id = price.as_object_mut().and_then(|price| price.remove("id")).expect("an id");
+        assert_eq!(id.as_str().expect("text").len(), 36);
+    }
+    let free = json!({ "code": "free", "name": "Free", "rank": 0, "features": { "seats": 3 }, "prices": [] });
+    let prices = json!([
+        { "interval": "month", "money": { "amount": 1_900, "currency": "EUR" } },
+        { "interval": "year", "money": { "amount": 19_000, "currency": "EUR" } },
+    ]);
+    let features = json!({ "audit_log": true, "seats": 25 });
+    let team = json!({ "code": "team", "name": "Team", "rank": 10, "features": features, "prices": prices });
+    assert_eq!(catalogue, json!({ "data": [free, team] }));
+}
+
+#[tokio::test]
+async fn seeding_the_same_catalogue_again_changes_nothing() {
+    let house = House::build().await;
+    let billing = house.billing(&json!([free(), team()]));
+    assert_eq!(billing.seed_plans().await.expect("seeds"), 2 + 3 + 2);
+    let before = catalogue(&client(&billing)).await;
+    assert_eq!(billing.seed_plans().await.expect("seeds"), 0);
+    assert_eq!(catalogue(&client(&billing)).await, before);
+}
+
+#[tokio::test]
+async fn two_processes_may_seed_at_once() {
+    let house = House::build().await;
+    let (one, other) = (house.billing(&json!([free(), team()])), house.billing(&json!([free(), team()])));
+    let (one, other) = tokio::join!(one.seed_plans(), other.seed_plans());
+    assert_eq!(one.expect("seeds") + other.expect("seeds"), 2 + 3 + 2);
+}
+
+#[tokio::test]
+async fn a_plan_that_left_the_configuration_is_no_longer_offered_but_kept() {
+    let house = House::build().await;
+    let before = catalogue(&house.seeded(&json!([free(), team()])).await).await;
+    let without = catalogue(&house.seeded(&json!([free()])).await).await;
+    assert_eq!(codes(&without), ["free"]);
+    // The ids of its prices are the old ones: they were on record all the time.
+    assert_eq!(catalogue(&house.seeded(&json!([free(), team()])).await).await, before);
+}
+
+#[tokio::test]
+async fn names_ranks_and_features_follow_the_configuration_and_prices_are_replaced() {
+    let house = House::build().await;
+    house.seeded(&json!([free(), team()])).await;
+    let mut crew = team();
+    crew["name"] = json!("Crew");
+    crew["rank"] = json!(5);
+    crew["features"] = json!({ "seats": true });
+    crew["prices"] = json!([price("price_month_2", 2_900, "month")]);
+    let mut paid = free();
+    paid["rank"] = json!(10);
+    let catalogue = catalogue(&house.seeded(&json!([paid, crew])).await).await;
+    assert_eq!(codes(&catalogue), ["team", "free"]);
+    let team = &catalogue["data"][0];
+    assert_eq!((&team["name"], &team["features"]), (&json!("Crew"), &json!({ "seats": true })));
+    assert_eq!(team["prices"].as_array().map(Vec::len), Some(1));
+    assert_eq!(team["prices"][0]["money"], json!({ "amount": 2_900, "currency": "EUR" }));
+}
+
+#[tokio::test]
+async fn a_seeded_price_never_changes() {
+    let house = House::build().await;
+    let client = house.seeded(&json!([free(), team()])).await;
+    let before = catalogue(&client).await;
+    let mut dearer = team();
+    dearer["name"] = json!("Dearer");
+    dearer["prices"][1]["amount"] = json!(2_900);
+    match house.billing(&json!([free(), dearer])).seed_plans().await {
+        Err(Error::PriceChanged { key, price, recorded }) => {
+            assert_eq!(key, "billing.plans[1].prices[1].amount");
+            assert_eq!((price.as_str(), recorded.as_str()), ("price_month", "1900"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(catalogue(&client).await, before);
+    // Nor does the database let anybody else change it.
+    let mut connection = PgConnection::connect(&house.database.url()).await.expect("connects");
+    let changing = sqlx::query("UPDATE billing.prices SET unit_amount = 1").execute(&mut connection).await;
+    assert!(changing.expect_err("refused").to_string().contains("cannot be changed"));
+}
+
+#[tokio::test]
+async fn a_catalogue_that_breaks_a_rule_is_refused_by_its_key() {
+    let house = House::build().await;
+    let client = house.seeded(&json!([free()])).await;
+    let mut fraction = team();
+    fraction["prices"][0]["currency"] = json!("KWD");
+    fraction["prices"][0]["amount"] = json!(1_234);
+    let refused = house.billing(&json!([free(), fraction])).seed_plans().await;
+    assert!(
+        matches!(&refused, Err(Error::InvalidCatalogue { key, .. }) if key == "billing.plans[1].prices[0].amount"),
+        "{refused:?}"
+    );
+    assert_eq!(codes(&catalogue(&client).await), ["free"]);
+}
+
+#[tokio::test]
+async fn caches_may_keep_the_catalogue_and_ask_whether_it_changed() {
+    let house = House::build().await;
+    let client = house.seeded(&json!([free()])).await;
+    let fresh = client.get("/v1/plans").send().await;
+    assert_eq!((fresh.status.as_u16(), fresh.header("cache-control")), (200, "public, max-age=300"));
+    assert_eq!(fresh.header("content-type"), "application/json");
+
+    let held = client.get("/v1/plans").header("if-none-match", fresh.header("etag")).send().await;
+    assert_eq!((held.status.as_u16(), held.text.as_str()), (304, ""));
+    assert_eq!((held.header("etag"), held.header("cache-control")), (fresh.header("etag"), "public, max-age=300"));
+
+    house.seeded(&json!([free(), team()])).await;
+    let changed = client.get("/v1/plans").header("if-none-match", fresh.header("etag")).send().await;
+    assert_eq!(codes(&changed.expect(200)), ["free", "team"]);
+    assert_ne!(changed.header("etag"), fresh.header("etag"));
+}
+
+#[tokio::test]
+async fn the_whole_catalogue_costs_one_statement() {
+    let house = House::build().await;
+    let business =
+        json!({ "code": "business", "name": "Business", "rank": 20, "prices": [price("price_b", 1, "month")] });
+    let client = house.seeded(&json!([free(), team(), business])).await;
+    let before = Statements::sent();
+    assert_eq!(codes(&catalogue(&client).await), ["free", "team", "business"]);
+    assert_eq!(Statements::sent() - before, 1);
+}
+
+/// Counts the statements that each thread, and so each test, sends to the database: sqlx tells about every one.
+struct Statements;
+
+thread_local! {
+    static SENT: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Statements {
+    /// For the whole process and before its first statement: whether anybody listens is remembered from then on.
+    fn start_counting() {
+        static STARTED: Once = Once::new();
+        STARTED.call_once(|| tracing::subscriber::set_global_default(Statements).expect("nobody else listens"));
+    }
+
+    fn sent() -> usize {
+        SENT.get()
+    }
+}
+
+impl tracing::Subscriber for Statements {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        SENT.set(SENT.get() + 1);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}

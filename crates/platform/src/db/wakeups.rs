@@ -1,0 +1,117 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPool};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+
+/// The PostgreSQL channel that carries all wake-ups; the payload names ours.
+const CHANNEL: &str = "wake";
+
+/// At most one NOTIFY for each channel in this time.
+const COALESCE: Duration = Duration::from_millis(50);
+
+/// Wakes idle workers: those of this process at once, those of others through NOTIFY. Only a hint; polling is the safety net.
+#[derive(Clone, Debug)]
+pub struct Wakeups {
+    pool: PgPool,
+    sleepers: Arc<Mutex<Vec<(&'static str, Arc<Notify>)>>>,
+    sent: Arc<Mutex<Vec<Sent>>>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    channel: &'static str,
+    last: Instant,
+    pending: bool,
+}
+
+impl Wakeups {
+    pub(super) fn new(pool: PgPool) -> Self {
+        Self { pool, sleepers: Arc::default(), sent: Arc::default() }
+    }
+
+    /// A bell that rings when work appears on the channel.
+    #[must_use]
+    pub fn subscribe(&self, channel: &'static str) -> Arc<Notify> {
+        let bell = Arc::new(Notify::new());
+        lock(&self.sleepers).push((channel, bell.clone()));
+        bell
+    }
+
+    /// Wakes this process now, and the others at once or, within 50 ms of the last time, at the end of that time.
+    pub(super) fn send(&self, channel: &'static str) {
+        self.ring(channel);
+        if let Some(wait) = self.claim_turn(channel) {
+            let this = self.clone();
+            telemetry::spawn("notify", async move {
+                tokio::time::sleep(wait).await;
+                this.settle_turn(channel);
+                let sent = sqlx::query!("SELECT pg_notify($1, $2)", CHANNEL, channel).fetch_one(&this.pool).await;
+                if let Err(error) = sent {
+                    tracing::debug!(%error, channel, "a wake-up was lost; polling will find the work");
+                }
+            });
+        }
+    }
+
+    /// Hears the wake-ups of other processes until shutdown; reconnects by itself.
+    pub async fn listen(&self, shutdown: Shutdown) {
+        while !shutdown.is_begun() {
+            let heard = tokio::select! {
+                () = shutdown.wait() => return,
+                heard = self.hear() => heard,
+            };
+            if let Err(error) = heard {
+                tracing::warn!(%error, "not listening for wake-ups; trying again in a second");
+            }
+            tokio::select! {
+                () = shutdown.wait() => return,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        }
+    }
+
+    async fn hear(&self) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(CHANNEL).await?;
+        loop {
+            let notification = listener.recv().await?;
+            self.ring(notification.payload());
+        }
+    }
+
+    fn ring(&self, channel: &str) {
+        for (_, bell) in lock(&self.sleepers).iter().filter(|(name, _)| *name == channel) {
+            bell.notify_one();
+        }
+    }
+
+    /// How long to wait before sending, or `None` when a message that is still to be sent covers this one.
+    fn claim_turn(&self, channel: &'static str) -> Option<Duration> {
+        let mut sent = lock(&self.sent);
+        if let Some(turn) = sent.iter_mut().find(|turn| turn.channel == channel) {
+            if turn.pending {
+                return None;
+            }
+            turn.pending = true;
+            return Some(COALESCE.saturating_sub(turn.last.elapsed()));
+        }
+        sent.push(Sent { channel, last: Instant::now(), pending: true });
+        Some(Duration::ZERO)
+    }
+
+    fn settle_turn(&self, channel: &'static str) {
+        if let Some(turn) = lock(&self.sent).iter_mut().find(|turn| turn.channel == channel) {
+            turn.pending = false;
+            turn.last = Instant::now();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,260 @@
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, REFERRER_POLICY, RETRY_AFTER,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tower_http::cors::CorsLayer;
+use tracing::Instrument;
+
+use super::problem::Problem;
+use super::request_id::{self, X_REQUEST_ID};
+use crate::caller::{Authority, UserId};
+use crate::secrets::Secrets;
+use crate::telemetry::{self, ErrorReport, RequestContext};
+
+/// Limits of every request. Times in milliseconds, sizes in bytes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StackConfig {
+    /// A request that takes longer is answered 503.
+    pub request_timeout_ms: u64,
+    /// Requests worked on at once; more are answered 503 straight away.
+    pub max_in_flight: usize,
+    /// Largest body unless an operation says otherwise.
+    pub body_limit: usize,
+    /// Longest path and query.
+    pub uri_limit: usize,
+    /// Most header fields.
+    pub header_count_limit: usize,
+    /// Largest header section.
+    pub header_bytes_limit: usize,
+    /// Origins that browsers may call from, exactly as browsers send them; none switches CORS off.
+    pub cors_origins: Vec<String>,
+    /// Whether to tell browsers to insist on TLS; true wherever TLS ends in front of the service.
+    pub hsts: bool,
+}
+
+impl StackConfig {
+    /// What is wrong with the values, as `(key, complaint)`.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<(String, String)> {
+        let wild = |origin: &&String| origin.contains('*') || HeaderValue::try_from(origin.as_str()).is_err();
+        let complain =
+            |origin: &String| ("http.stack.cors_origins".to_owned(), format!("`{origin}` is not one exact origin"));
+        self.cors_origins.iter().filter(wild).map(complain).collect()
+    }
+}
+
+/// Everything that happens to every request, whoever answers it.
+pub struct Stack {
+    /// Limits.
+    pub config: StackConfig,
+    /// Who callers are.
+    pub authority: Arc<dyn Authority>,
+    /// Signs cursors.
+    pub secrets: Secrets,
+}
+
+impl Stack {
+    /// Puts the stack around the routes. Read it from the bottom: the last layer sees a request first.
+    pub fn wrap(self, routes: Router) -> Router {
+        let cors = cors(&self.config.cors_origins);
+        let body_limit = self.config.body_limit;
+        let house = Arc::new(House {
+            in_flight: Semaphore::new(self.config.max_in_flight),
+            cursor_key: self.secrets.mac_key("cursor"),
+            authority: self.authority,
+            config: self.config,
+        });
+        routes
+            .fallback(|| async { Problem::not_found() })
+            .method_not_allowed_fallback(|| async {
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Use a method that Allow names.")
+                    .allow(None)
+            })
+            .layer(DefaultBodyLimit::max(body_limit))
+            .layer(tower::util::option_layer(cors))
+            .layer(from_fn_with_state(house, observe))
+    }
+}
+
+/// What the extractors need of the stack; travels with each request.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) authority: Arc<dyn Authority>,
+    pub(super) cursor_key: [u8; 32],
+    pub(super) facts: Arc<Facts>,
+}
+
+/// What is learned about a request while it runs, for its one access line.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub(super) caller: OnceLock<UserId>,
+}
+
+impl Shared {
+    /// # Panics
+    /// When a handler runs outside the stack, which only a wiring mistake can bring about.
+    pub(super) fn of(parts: &Parts) -> Self {
+        parts.extensions.get::<Self>().cloned().expect("every router is wrapped in the stack")
+    }
+}
+
+struct House {
+    config: StackConfig,
+    authority: Arc<dyn Authority>,
+    cursor_key: [u8; 32],
+    in_flight: Semaphore,
+}
+
+/// The outermost layer: gives the request its id, runs it within the limits, renders problems, and tells about it once.
+async fn observe(State(house): State<Arc<House>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let (context, trace) = request_id::context_of(request.headers());
+    let facts = Arc::new(Facts::default());
+    let shared = Shared { authority: house.authority.clone(), cursor_key: house.cursor_key, facts: facts.clone() };
+    request.extensions_mut().insert(shared);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!(parent: None, "request", request_id = context.request_id, method = %method, route);
+    telemetry::follow(&span, &trace);
+    let run = telemetry::with_context(context.clone(), within_limits(&house, request, next)).instrument(span.clone());
+    let mut response = run.await;
+    let _entered = span.enter();
+    let problem = response.extensions_mut().remove::<Problem>();
+    if let Some(problem) = &problem {
+        let rendered = problem.render(&context.request_id);
+        let extra = std::mem::take(response.headers_mut());
+        response = rendered;
+        extra.iter().filter(|(name, _)| *name != CONTENT_TYPE).for_each(|(name, value)| {
+            response.headers_mut().append(name, value.clone());
+        });
+    }
+    add_headers(response.headers_mut(), &context, house.config.hsts);
+    let status = response.status();
+    tell(&Told {
+        context: &context,
+        method: &method,
+        route,
+        status,
+        started,
+        facts: &facts,
+        problem: problem.as_ref(),
+    });
+    response
+}
+
+async fn within_limits(house: &House, request: Request, next: Next) -> Response {
+    if let Err(problem) = check_size(&house.config, &request) {
+        return problem.into_response();
+    }
+    let Ok(_slot) = house.in_flight.try_acquire() else {
+        return Problem::unavailable("Too many requests at once.", Duration::from_secs(1)).into_response();
+    };
+    let limit = Duration::from_millis(house.config.request_timeout_ms);
+    match tokio::time::timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            metrics::counter!("http_panics_total").increment(1);
+            Problem::internal(Panicked(telemetry::panic_text(&*panic))).into_response()
+        }
+        Err(_) => Problem::unavailable("This took too long.", Duration::from_secs(1)).into_response(),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("panic: {0}")]
+struct Panicked(String);
+
+fn check_size(config: &StackConfig, request: &Request) -> Result<(), Problem> {
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > config.uri_limit) {
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", "The path and query are too long."));
+    }
+    let bytes: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if request.headers().len() > config.header_count_limit || bytes > config.header_bytes_limit {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Problem::new(status, "headers_too_large", "Too many or too large header fields."));
+    }
+    Ok(())
+}
+
+struct Told<'a> {
+    context: &'a RequestContext,
+    method: &'a Method,
+    route: &'a str,
+    status: StatusCode,
+    started: Instant,
+    facts: &'a Facts,
+    problem: Option<&'a Problem>,
+}
+
+/// One access line, the metrics, and the cause of a 5xx once, with a fingerprint that groups equal errors.
+fn tell(told: &Told<'_>) {
+    let Told { context, method, route, status, started, facts, problem } = told;
+    let request_id = context.request_id.as_str();
+    let seconds = started.elapsed().as_secs_f64();
+    let labels = [
+        ("method", method.as_str().to_owned()),
+        ("route", (*route).to_owned()),
+        ("status", status.as_str().to_owned()),
+    ];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(seconds);
+    let caller = facts.caller.get().map(tracing::field::display);
+    let code = problem.map(Problem::code);
+    tracing::info!(target: "access", request_id, method = method.as_str(), route, status = status.as_u16(), seconds, caller, code, "request");
+    if let Some(cause) = problem.filter(|problem| problem.status().is_server_error()).and_then(Problem::cause) {
+        let report = ErrorReport::new(&**cause);
+        tracing::error!(
+            error = report.chain,
+            fingerprint = report.fingerprint,
+            request_id,
+            caller,
+            code,
+            "request failed"
+        );
+    }
+}
+
+fn add_headers(headers: &mut HeaderMap, context: &RequestContext, hsts: bool) {
+    if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if hsts {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
+    }
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// Off unless origins are configured: then browsers get no permission at all.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let origins: Vec<HeaderValue> =
+        origins.iter().filter_map(|origin| HeaderValue::try_from(origin.as_str()).ok()).collect();
+    let idempotency_key = HeaderName::from_static("idempotency-key");
+    let layer = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, X_REQUEST_ID, idempotency_key])
+        .expose_headers([ETAG, RETRY_AFTER, X_REQUEST_ID]);
+    Some(layer)
+}

@@ -1,0 +1,227 @@
+use std::future::pending;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::telemetry::{RequestContext, spawn, with_context};
+
+fn config(addresses: AddressRules) -> OutboundConfig {
+    OutboundConfig {
+        connect_timeout_ms: 3_000,
+        total_timeout_ms: 10_000,
+        answer_cap_bytes: 64 * 1024,
+        addresses,
+        user_agent: "tests".to_owned(),
+    }
+}
+
+/// A client that may call this machine. Servers below that never finish are cut off after 50 ms.
+fn client(total_timeout_ms: u64) -> Outbound {
+    Outbound::new(&OutboundConfig { total_timeout_ms, ..config(AddressRules::Any) }).expect("a valid configuration")
+}
+
+/// Serves each connection with `serve` and reports how many there were. Returns the URL.
+async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> (String, mpsc::UnboundedReceiver<()>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/hook?token=sesame", listener.local_addr().expect("bound"));
+    let (seen, connections) = mpsc::unbounded_channel();
+    spawn("server", async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Not every test looks at the count.
+            let _ = seen.send(());
+            spawn("connection", serve(stream));
+        }
+    });
+    (url, connections)
+}
+
+/// Reads the request with its body, which is `{}` in all these tests, so that closing the connection resets nothing.
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n{}") && stream.read_buf(&mut request).await.unwrap_or(0) > 0 {}
+    String::from_utf8_lossy(&request).into_owned()
+}
+
+/// A server that reads the request, answers with this text and then keeps the connection open.
+async fn answering(answer: &'static str) -> (String, mpsc::UnboundedReceiver<()>) {
+    server(move |mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(answer.as_bytes()).await;
+        pending::<()>().await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_answer_of_any_status_is_an_answer() {
+    let (url, _) = answering("HTTP/1.1 503 x\r\nretry-after: 7\r\ncontent-length: 4\r\n\r\nbusy").await;
+    let answer = client(10_000).post(&url, HeaderMap::new(), "{}").await.expect("answered");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.excerpt, b"busy");
+    assert_eq!(answer.retry_after, Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn the_request_carries_body_headers_and_context_and_accepts_no_compression() {
+    let (heads, mut head) = mpsc::unbounded_channel();
+    let (url, _) = server(move |mut stream| {
+        let heads = heads.clone();
+        async move {
+            let _ = heads.send(read_request(&mut stream).await);
+            let _ = stream.write_all(b"HTTP/1.1 204 x\r\n\r\n").await;
+        }
+    })
+    .await;
+    let context = RequestContext {
+        request_id: "r-1".to_owned(),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("x-sample", HeaderValue::from_static("sample"));
+    let client = client(10_000);
+    with_context(context, client.post(&url, headers, "{}")).await.expect("answered");
+    let head = head.recv().await.expect("a request").to_ascii_lowercase();
+    assert!(head.starts_with("post /hook?token=sesame http/1.1\r\n"), "{head}");
+    for line in
+        ["x-sample: sample", "x-request-id: r-1", "accept-encoding: identity", "content-length: 2", "user-agent: tests"]
+    {
+        assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} is missing in\n{head}");
+    }
+    assert!(head.contains("\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-"), "{head}");
+    assert!(!head.contains("b7ad6b7169203331"), "the call is a step of its own\n{head}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let (inner, mut inner_connections) = answering("HTTP/1.1 200 x\r\ncontent-length: 0\r\n\r\n").await;
+    let location: &'static str = format!("HTTP/1.1 307 x\r\nlocation: {inner}\r\ncontent-length: 0\r\n\r\n").leak();
+    let (url, mut connections) = answering(location).await;
+    let answer = client(10_000).post(&url, HeaderMap::new(), "{}").await.expect("answered");
+    assert_eq!(answer.status, 307);
+    assert!(connections.try_recv().is_ok());
+    assert!(inner_connections.try_recv().is_err(), "the redirect was followed");
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_at_the_cap() {
+    let (url, _) = server(|mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 x\r\ncontent-length: 1073741824\r\n\r\n").await;
+        while stream.write_all(&[b'a'; 8192]).await.is_ok() {}
+    })
+    .await;
+    let answer = client(10_000).post(&url, HeaderMap::new(), "{}").await.expect("answered");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.excerpt, [b'a'; 4096]);
+}
+
+#[tokio::test]
+async fn a_compressed_bomb_is_kept_as_it_came() {
+    let (url, _) =
+        answering("HTTP/1.1 200 x\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x0b\x08\x00").await;
+    let answer = client(10_000).post(&url, HeaderMap::new(), "{}").await.expect("answered");
+    assert_eq!(answer.excerpt, b"\x1f\x0b\x08\x00");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_or_drips_is_a_timeout() {
+    let (silent, _) = answering("").await;
+    let (unfinished_head, _) = answering("HTTP/1.1 200 x\r\nx-a: b\r\n").await;
+    let (unfinished_body, _) = answering("HTTP/1.1 200 x\r\ncontent-length: 100\r\n\r\na").await;
+    let (dripping, _) = server(|mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 x\r\ncontent-length: 1000000\r\n\r\n").await;
+        let mut drip = tokio::time::interval(Duration::from_millis(5));
+        while stream.write_all(b"a").await.is_ok() {
+            drip.tick().await;
+        }
+    })
+    .await;
+    for url in [silent, unfinished_head, unfinished_body, dripping] {
+        let error = client(50).post(&url, HeaderMap::new(), "{}").await.expect_err("too slow");
+        assert_eq!(error.class(), "timeout");
+        assert!(error.duration() >= Duration::from_millis(50));
+    }
+}
+
+#[tokio::test]
+async fn failures_have_stable_classes_and_do_not_repeat_the_url() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        format!("http://{}/?token=sesame", listener.local_addr().expect("bound"))
+    };
+    let (no_http, _) = answering("SSH-2.0-OpenSSH\r\n\r\n").await;
+    let (plain, _) = server(|mut stream| async move {
+        let _ = stream.write_all(b"HTTP/1.1 400 x\r\n\r\n").await;
+        read_request(&mut stream).await;
+    })
+    .await;
+    let (hanging_up, _) = server(|mut stream| async move { drop(read_request(&mut stream).await) }).await;
+    let unknown = "http://no-such-name.example/?token=sesame".to_owned();
+    let names = Outbound::with_names(&config(AddressRules::Any), BTreeMap::new()).expect("a valid configuration");
+    for (client, url, class) in [
+        (client(10_000), closed, "connect"),
+        (client(10_000), no_http, "other"),
+        (client(10_000), plain.replace("http:", "https:"), "tls"),
+        (client(10_000), hanging_up, "other"),
+        (names, unknown, "dns"),
+    ] {
+        let error = client.post(&url, HeaderMap::new(), "{}").await.expect_err("fails");
+        assert_eq!(error.class(), class, "{url}: {error}");
+        assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_points_inside_is_refused_at_the_connection() {
+    let inside: Vec<IpAddr> = ["127.0.0.1", "::1", "169.254.169.254"].map(|ip| ip.parse().expect("an address")).into();
+    let names = BTreeMap::from([("hooks.example.com".to_owned(), inside)]);
+    let client = Outbound::with_names(&config(AddressRules::PublicOnly), names).expect("a valid configuration");
+    let url = "https://hooks.example.com/hook";
+    assert!(check_url(url, client.rules()).is_ok(), "the name itself looks public");
+    let error = client.post(url, HeaderMap::new(), "{}").await.expect_err("refused");
+    assert_eq!(error.class(), "address_refused", "{error}");
+}
+
+#[tokio::test]
+async fn of_several_addresses_only_the_public_ones_are_handed_on() {
+    use reqwest::dns::Resolve;
+    let mixed: Vec<IpAddr> = ["10.0.0.1", "8.8.8.8", "::1"].map(|ip| ip.parse().expect("an address")).into();
+    let names = Names::Fixed(BTreeMap::from([("mixed.example.com".to_owned(), mixed)]));
+    let resolver = CheckedResolver::new(AddressRules::PublicOnly, names);
+    let dialled = resolver.resolve("mixed.example.com".parse().expect("a name")).await.expect("one is public");
+    assert_eq!(dialled.map(|address| address.ip().to_string()).collect::<Vec<_>>(), ["8.8.8.8"]);
+}
+
+#[tokio::test]
+async fn an_inner_address_in_the_url_is_refused_before_anything_is_dialled() {
+    let (url, mut connections) = answering("HTTP/1.1 200 x\r\ncontent-length: 0\r\n\r\n").await;
+    let client = Outbound::new(&config(AddressRules::PublicOnly)).expect("a valid configuration");
+    for url in [url.as_str(), "https://127.1/", "https://[::ffff:127.0.0.1]/", "https://localhost/"] {
+        let error = client.post(url, HeaderMap::new(), "{}").await.expect_err("refused");
+        assert_eq!(error.class(), "address_refused", "{url}: {error}");
+    }
+    assert!(connections.try_recv().is_err(), "a connection was made");
+}
+
+#[test]
+fn the_client_can_be_made_ahead_and_bad_settings_show() {
+    let outbound = Outbound::new(&config(AddressRules::PublicOnly)).expect("a valid configuration");
+    outbound.prepare().expect("TLS is available");
+    outbound.prepare().expect("still there");
+    let bad = OutboundConfig { user_agent: "a\nb".to_owned(), ..config(AddressRules::PublicOnly) };
+    assert_eq!(bad.complaints(true).len(), 1);
+    assert!(Outbound::new(&bad).is_err());
+}
+
+#[test]
+fn production_refuses_rules_that_allow_any_address() {
+    assert!(config(AddressRules::PublicOnly).complaints(true).is_empty());
+    assert_eq!(config(AddressRules::Any).complaints(true).len(), 1);
+    assert!(config(AddressRules::Any).complaints(false).is_empty());
+}

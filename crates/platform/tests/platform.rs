@@ -1,0 +1,14 @@
+//! The ground floor against a real database.
+
+#[path = "platform/events.rs"]
+mod events;
+#[path = "platform/house.rs"]
+mod house;
+#[path = "platform/jobs.rs"]
+mod jobs;
+#[path = "platform/jobs_fail.rs"]
+mod jobs_fail;
+#[path = "platform/jobs_worker.rs"]
+mod jobs_worker;
+#[path = "platform/once.rs"]
+mod once;

@@ -1,0 +1,157 @@
+//! The commands of the binary.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use platform::clock::Clock;
+use platform::db::{is_current, migrate};
+use platform::shutdown::Shutdown;
+use platform::telemetry;
+
+use crate::check::{StartError, read, read_checked};
+use crate::process::Parts;
+use crate::{Config, House, Listeners, doctor, migrations, start};
+
+/// A modular-monolith web service.
+///
+/// Without a command it runs for development: PostgreSQL, API and worker together, on this machine only.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything for development: PostgreSQL, API and worker, on this machine only (what no command does)
+    #[cfg(feature = "dev")]
+    Dev,
+    /// Serve the API; several processes may share a database
+    Serve,
+    /// Work on jobs, schedules and deliveries; several processes may share a database
+    Work,
+    /// Bring the database up to date: migrations, module roles, plan catalogue
+    Migrate,
+    /// Print the API document
+    Openapi,
+    /// Print the effective configuration with secrets masked
+    Config,
+    /// Check everything the service needs and say how to mend what is wrong
+    Doctor {
+        /// How many processes will run, for the connection budget
+        #[arg(long, default_value_t = 2)]
+        replicas: u32,
+    },
+    /// The development database
+    #[cfg(feature = "dev")]
+    Db {
+        #[command(subcommand)]
+        command: DbCommand,
+    },
+}
+
+#[cfg(feature = "dev")]
+#[derive(Debug, Subcommand)]
+enum DbCommand {
+    /// Drop the development database; the next start makes a new one
+    Reset,
+}
+
+/// Runs a command to its end.
+pub async fn run(cli: Cli) -> ExitCode {
+    match execute(cli.command).await {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command line talks to people")]
+fn complain(error: &dyn std::error::Error) {
+    eprintln!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+}
+
+async fn execute(command: Option<Command>) -> Result<ExitCode, StartError> {
+    match command {
+        #[cfg(feature = "dev")]
+        None | Some(Command::Dev) => crate::dev::run().await?,
+        #[cfg(not(feature = "dev"))]
+        None => return Err(StartError::Refused("say which command to run; `server --help` lists them".to_owned())),
+        Some(Command::Serve) => run_parts(true, false).await?,
+        Some(Command::Work) => run_parts(false, true).await?,
+        Some(Command::Migrate) => migrate_database().await?,
+        Some(Command::Openapi) => print_document()?,
+        Some(Command::Config) => print_config()?,
+        Some(Command::Doctor { replicas }) => return doctor::run(replicas).await,
+        #[cfg(feature = "dev")]
+        Some(Command::Db { command: DbCommand::Reset }) => crate::dev::reset().await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `serve` and `work`: expect a migrated database and never change it.
+async fn run_parts(api: bool, worker: bool) -> Result<(), StartError> {
+    let (_, config) = read_checked()?;
+    let telemetry = telemetry::init(&config.telemetry, &config.service.name, env!("CARGO_PKG_VERSION"))?;
+    let shutdown = Shutdown::on_signals()?;
+    let listeners = Listeners::bind(&config, api).await?;
+    let house = House::assemble(config.clone(), &Clock::system(), &shutdown)?;
+    if !is_current(&mut *house.databases.platform().read().await?, &migrations()).await? {
+        return Err(StartError::Refused("the database is not up to date; run `server migrate` first".to_owned()));
+    }
+    house.users.load_keys().await?;
+    let running = start(&house, &config, listeners, Parts { worker, developer: false }, &shutdown)?;
+    tracing::info!(public = running.public.map(tracing::field::display), operations = %running.operations, "ready");
+    running.finish().await;
+    telemetry.shutdown().await;
+    Ok(())
+}
+
+async fn migrate_database() -> Result<(), StartError> {
+    let (_, config) = read_checked()?;
+    let _telemetry = telemetry::init(&config.telemetry, &config.service.name, env!("CARGO_PKG_VERSION"))?;
+    let house = House::assemble(config.clone(), &Clock::system(), &Shutdown::new())?;
+    bring_up_to_date(&house, &config).await?;
+    tracing::info!("the database is up to date");
+    Ok(())
+}
+
+/// Applies migrations, sets up module roles and seeds the catalogue. As often as you like.
+pub(crate) async fn bring_up_to_date(house: &House, config: &Config) -> Result<(), StartError> {
+    let prefix = config.database.roles.then(|| house.databases.role_prefix());
+    migrate(&mut house.databases.connect().await?, &migrations(), prefix).await?;
+    house.billing.seed_plans().await?;
+    house.users.load_keys().await?;
+    Ok(())
+}
+
+/// The document needs no database: nothing is connected.
+#[expect(clippy::print_stdout, reason = "the document is this command's output")]
+fn print_document() -> Result<(), StartError> {
+    let (_, mut config) = read()?;
+    if config.database.url.is_empty() {
+        config.database.url = "postgres://localhost/nowhere".to_owned().into();
+    }
+    let house = House::assemble(config, &Clock::system(), &Shutdown::new())?;
+    print!("{}", house.api().1.to_json());
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the configuration is this command's output")]
+fn print_config() -> Result<(), StartError> {
+    let (environment, config) = read()?;
+    println!("# environment: {}", environment.as_str());
+    println!("{}", serde_json::to_string_pretty(&config).unwrap_or_default());
+    for (key, complaint) in config.complaints(environment) {
+        println!("# not usable: {key} {complaint}");
+    }
+    Ok(())
+}

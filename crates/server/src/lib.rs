@@ -1,0 +1,17 @@
+//! The one binary: reads the configuration, wires the modules together and serves them.
+//!
+//! Start reading at [`wiring`]: it is the only place where two modules are named in one file.
+
+mod check;
+mod cli;
+mod config;
+#[cfg(feature = "dev")]
+mod dev;
+mod doctor;
+mod process;
+pub mod wiring;
+
+pub use cli::{Cli, run};
+pub use config::{Config, Environment};
+pub use process::{Listeners, Running, start};
+pub use wiring::{House, migrations};

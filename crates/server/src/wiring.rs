@@ -1,0 +1,149 @@
+//! Where the house is put together. Modules never see each other: here a port of one is answered by another, and here one
+//! hears what another announced. Read it from top to bottom; there is no other magic.
+
+mod health;
+mod webhooks_hears_all;
+
+use std::sync::Arc;
+
+use axum::Router;
+use platform::clock::Clock;
+use platform::db::{Databases, Migrations};
+use platform::events::Events;
+use platform::http::{Document, Health, Routes, Stack};
+use platform::jobs::{Jobs, Worker};
+use platform::mail::{Mailbox, Mailer};
+use platform::outbound::Outbound;
+use platform::secrets::Secrets;
+use platform::shutdown::Shutdown;
+use platform::{db, once, telemetry};
+
+use crate::Config;
+
+/// Every module's migrations, the platform's first.
+#[must_use]
+pub fn migrations() -> Vec<Migrations> {
+    vec![db::MIGRATIONS, users::MIGRATIONS, billing::MIGRATIONS, webhooks::MIGRATIONS]
+}
+
+/// The modules, wired: what every command works with.
+pub struct House {
+    /// The pools.
+    pub databases: Databases,
+    /// The probes.
+    pub health: Health,
+    /// Mail that was not sent to a server.
+    pub mailbox: Mailbox,
+    /// Accounts, sessions, organizations.
+    pub users: users::Users,
+    /// Plans.
+    pub billing: billing::Billing,
+    /// Webhooks.
+    pub webhooks: webhooks::Webhooks,
+    /// Runs what happens in the background.
+    pub worker: Worker,
+    config: Config,
+    secrets: Secrets,
+}
+
+/// Why the house could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// The database's URL cannot be read.
+    #[error("database.url cannot be read")]
+    Database(#[from] sqlx::Error),
+    /// The mailer cannot be made.
+    #[error(transparent)]
+    Mail(#[from] platform::mail::MailConfigError),
+    /// The client for outgoing calls cannot be made.
+    #[error("the client for outgoing calls cannot be made")]
+    Outbound(#[from] platform::outbound::OutboundError),
+    /// The registered jobs do not fit together.
+    #[error(transparent)]
+    Jobs(#[from] platform::jobs::InvalidJobs),
+}
+
+impl House {
+    /// Puts the modules together. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`WiringError`] when the configuration cannot be turned into parts.
+    pub fn assemble(config: Config, clock: &Clock, shutdown: &Shutdown) -> Result<Self, WiringError> {
+        let databases = Databases::open(&config.database)?;
+        let secrets = Secrets::new(config.secrets.clone());
+        let mailbox = Mailbox::new(clock.clone());
+        let mailer = Mailer::new(&config.mail, secrets.clone(), mailbox.clone())?;
+        let outbound = Outbound::new(&config.outbound)?;
+        let events = Events::new();
+        let mut jobs = Jobs::new();
+
+        let users = users::Users::new(users::Needs {
+            db: databases.module(users::MIGRATIONS.module),
+            clock: clock.clone(),
+            secrets: secrets.clone(),
+            events: events.clone(),
+            mailer: mailer.clone(),
+            service: config.service.clone(),
+            config: config.users.clone(),
+        });
+        let billing = billing::Billing::new(billing::Needs {
+            db: databases.module(billing::MIGRATIONS.module),
+            clock: clock.clone(),
+            config: config.billing.clone(),
+        });
+        let webhooks = webhooks::Webhooks::new(webhooks::Needs {
+            db: databases.module(webhooks::MIGRATIONS.module),
+            clock: clock.clone(),
+            secrets: secrets.clone(),
+            outbound,
+            config: config.webhooks.clone(),
+        });
+
+        once::register_pruning(&mut jobs, databases.platform());
+        mailer.register(&mut jobs);
+        users.jobs(&mut jobs);
+        webhooks.jobs(&mut jobs);
+        webhooks_hears_all::wire(&events, &mut jobs, &webhooks);
+
+        let worker = Worker::new(jobs, &databases, config.jobs.clone())?;
+        let health = Health::new(health::checks(&databases), shutdown.clone());
+        Ok(Self { databases, health, mailbox, users, billing, webhooks, worker, config, secrets })
+    }
+
+    /// Every operation with its document.
+    #[must_use]
+    pub fn api(&self) -> (Router, Document) {
+        let v1 = Routes::new().merge(self.users.routes()).merge(self.billing.routes()).merge(self.webhooks.routes());
+        // The next version is nested beside this one; see docs/evolving-the-api.md.
+        let routes = Routes::new().merge(self.users.root_routes()).nest("/v1", v1);
+        routes.split(&self.config.service.name, "1.0.0")
+    }
+
+    /// What the public port serves; `developer` adds the documents and the mailbox.
+    #[must_use]
+    pub fn public_router(&self, developer: bool) -> Router {
+        let (api, document) = self.api();
+        let mut routes = api.merge(self.health.public_routes());
+        if developer {
+            routes = routes.merge(document.routes()).merge(self.mailbox.routes());
+        }
+        self.stack().wrap(routes)
+    }
+
+    /// What the operators' port serves.
+    #[must_use]
+    pub fn operations_router(&self) -> Router {
+        let (_, document) = self.api();
+        let databases = self.databases.clone();
+        let metrics = move || {
+            databases.measure();
+            async { telemetry::render() }
+        };
+        self.health.routes().merge(document.routes()).route("/metrics", axum::routing::get(metrics))
+    }
+
+    fn stack(&self) -> Stack {
+        let (config, secrets) = (self.config.http.stack.clone(), self.secrets.clone());
+        Stack { config, authority: Arc::new(self.users.clone()), secrets }
+    }
+}

@@ -1,0 +1,31 @@
+//! Webhooks hears what happened in the other modules and chooses what the world is told. The public topics are a contract of
+//! their own: an event may change its version without a receiver noticing.
+
+use chrono::{DateTime, Utc};
+use platform::caller::OrgId;
+use platform::events::Events;
+use platform::jobs::Jobs;
+use serde_json::json;
+use users::events::{OrganizationCreated, OrganizationUpdated};
+use webhooks::{NewMessage, Webhooks};
+
+const HEARER: &str = "webhooks";
+
+pub(super) fn wire(events: &Events, jobs: &mut Jobs, webhooks: &Webhooks) {
+    let hearer = webhooks.clone();
+    events.hear(jobs, HEARER, move |event: OrganizationCreated, running| {
+        let webhooks = hearer.clone();
+        let message = organization("organization.created", event.organization, &event.name, event.at);
+        async move { Ok(webhooks.publish(&running, event.organization, message).await?) }
+    });
+    let hearer = webhooks.clone();
+    events.hear(jobs, HEARER, move |event: OrganizationUpdated, running| {
+        let webhooks = hearer.clone();
+        let message = organization("organization.updated", event.organization, &event.name, event.at);
+        async move { Ok(webhooks.publish(&running, event.organization, message).await?) }
+    });
+}
+
+fn organization(event_type: &str, id: OrgId, name: &str, occurred_at: DateTime<Utc>) -> NewMessage {
+    NewMessage { event_type: event_type.to_owned(), occurred_at, data: json!({ "id": id, "name": name }) }
+}

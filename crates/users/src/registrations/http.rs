@@ -1,0 +1,74 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use garde::Validate;
+use platform::http::{Json, Problem, Routes, SecretText};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::{Name, NewRegistration};
+use crate::Users;
+use crate::email::EmailText;
+
+pub(crate) fn routes() -> Routes<Users> {
+    Routes::new().add(routes!(registration_create)).add(routes!(registration_verify))
+}
+
+/// Who signs up.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RegistrationBody {
+    /// Where the verification link goes.
+    #[garde(dive)]
+    email: EmailText,
+    /// 12 to 128 characters, taken exactly as sent; common ones and those holding your address are refused.
+    #[garde(dive)]
+    password: SecretText<12, 128>,
+    /// What to call you.
+    #[garde(dive)]
+    name: Name,
+}
+
+/// What happens next; the same whether the address is taken or not.
+#[derive(Serialize, ToSchema)]
+struct AcceptedBody {
+    /// For people.
+    #[schema(max_length = 256)]
+    message: &'static str,
+}
+
+/// Sign up
+///
+/// Answers the same whether the address is taken or not; what happens next is in the mail.
+#[utoipa::path(post, path = "/auth/register", operation_id = "registration_create", request_body = RegistrationBody,
+    responses((status = 202, description = "A mail is on its way.", body = AcceptedBody)))]
+async fn registration_create(
+    State(users): State<Users>,
+    Json(body): Json<RegistrationBody>,
+) -> Result<(StatusCode, Json<AcceptedBody>), Problem> {
+    let RegistrationBody { email, password, name } = body;
+    users.register(NewRegistration { email: email.into(), password: password.expose().to_owned(), name }).await?;
+    Ok((StatusCode::ACCEPTED, Json(AcceptedBody { message: "Look into your mailbox." })))
+}
+
+/// The proof that a mail arrived.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct VerificationBody {
+    /// From the link in the mail.
+    #[garde(dive)]
+    token: SecretText<1, 128>,
+}
+
+/// Verify the e-mail address
+///
+/// Spends the token of the mail; from then on the address and its password log in.
+#[utoipa::path(post, path = "/auth/verify-email", operation_id = "registration_verify", request_body = VerificationBody,
+    responses((status = 204, description = "The account exists.")))]
+async fn registration_verify(
+    State(users): State<Users>,
+    Json(body): Json<VerificationBody>,
+) -> Result<StatusCode, Problem> {
+    users.verify_email(body.token.expose()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,153 @@
+use chrono::{DateTime, Utc};
+use platform::caller::UserId;
+use sqlx::PgConnection;
+
+use super::{Session, SessionConfig, SessionId};
+
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    session: &Session,
+    config: &SessionConfig,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO users.sessions
+             (id, account_id, rotated_at, authenticated_at, idle_expires_at, expires_at, created_at)
+         VALUES ($1, $2, now(), $3, now() + make_interval(secs => $4), now() + make_interval(secs => $5), now())",
+        session.id.uuid(),
+        session.account.uuid(),
+        session.authenticated_at,
+        f64::from(config.idle_seconds),
+        f64::from(config.absolute_seconds),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_refresh_token(
+    connection: &mut PgConnection,
+    session: SessionId,
+    generation: i32,
+    token_hash: &[u8; 32],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO users.refresh_tokens (token_hash, session_id, generation, created_at) VALUES ($1, $2, $3, now())",
+        token_hash,
+        session.uuid(),
+        generation,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// When the person of a live session last proved who they are; `None` once it has ended.
+pub(super) async fn find_live(
+    connection: &mut PgConnection,
+    session: SessionId,
+    account: UserId,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT s.authenticated_at
+         FROM users.sessions s JOIN users.accounts a ON a.id = s.account_id
+         WHERE s.id = $1 AND s.account_id = $2 AND s.revoked_at IS NULL
+           AND s.idle_expires_at > now() AND s.expires_at > now() AND a.disabled_at IS NULL",
+        session.uuid(),
+        account.uuid(),
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// The session a refresh token was made for, whether or not either is still good.
+pub(super) async fn find_session_of(
+    connection: &mut PgConnection,
+    token_hash: &[u8; 32],
+) -> Result<Option<SessionId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT session_id AS "session: SessionId" FROM users.refresh_tokens WHERE token_hash = $1"#,
+        token_hash,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// A refresh token as it was presented, and where its session stands.
+pub(super) struct Presented {
+    pub(super) account: UserId,
+    pub(super) mail_to: String,
+    pub(super) authenticated_at: DateTime<Utc>,
+    /// The token's.
+    pub(super) generation: i32,
+    /// The session's.
+    pub(super) newest: i32,
+    /// Whether the newest token is so young that the one before may be used again.
+    pub(super) within_grace: bool,
+}
+
+/// Locks the session, so that racing refreshes decide one after the other. The token is joined in after the lock is held:
+/// what another request committed meanwhile is seen.
+pub(super) async fn lock(
+    connection: &mut PgConnection,
+    session: SessionId,
+    token_hash: &[u8; 32],
+    grace_seconds: u32,
+) -> Result<Option<Presented>, sqlx::Error> {
+    sqlx::query_as!(
+        Presented,
+        r#"WITH locked AS (
+             SELECT s.account_id, s.generation, s.rotated_at, s.authenticated_at
+             FROM users.sessions s
+             WHERE s.id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
+             FOR UPDATE
+         )
+         SELECT l.account_id AS "account: UserId", a.mail_to, l.authenticated_at, t.generation, l.generation AS newest,
+                l.rotated_at > clock_timestamp() - make_interval(secs => $3) AS "within_grace!"
+         FROM locked l
+         JOIN users.accounts a ON a.id = l.account_id AND a.disabled_at IS NULL
+         JOIN users.refresh_tokens t ON t.token_hash = $2"#,
+        session.uuid(),
+        token_hash,
+        f64::from(grace_seconds),
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Makes the next generation the newest.
+pub(super) async fn rotate(
+    connection: &mut PgConnection,
+    session: SessionId,
+    idle_seconds: u32,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE users.sessions
+         SET generation = generation + 1, rotated_at = clock_timestamp(),
+             idle_expires_at = now() + make_interval(secs => $2)
+         WHERE id = $1",
+        session.uuid(),
+        f64::from(idle_seconds),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn revoke(connection: &mut PgConnection, session: SessionId) -> Result<(), sqlx::Error> {
+    sqlx::query!("UPDATE users.sessions SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", session.uuid())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Removes a batch of sessions that ended by age, with their tokens; returns how many.
+pub(crate) async fn delete_expired(connection: &mut PgConnection, batch: i64) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "DELETE FROM users.sessions WHERE id IN
+             (SELECT id FROM users.sessions WHERE expires_at < now() ORDER BY expires_at LIMIT $1)",
+        batch,
+    )
+    .execute(connection)
+    .await?;
+    Ok(deleted.rows_affected())
+}

@@ -1,0 +1,132 @@
+use std::time::Duration;
+
+use platform::clock::Clock;
+use platform::db::{self, Databases};
+use platform::events::Events;
+use platform::jobs::{Jobs, Worker};
+use platform::mail::Mailbox;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use test_support::database::TestDatabase;
+use test_support::{Answer, ApiClient};
+use users::{Config, HashingConfig, Needs, SessionConfig, Users};
+
+pub(crate) const EMAIL: &str = "ada@example.com";
+pub(crate) const PASSWORD: &str = "a-long-walk-by-the-sea";
+
+/// The module with everything it stands on.
+pub(crate) struct House {
+    pub(crate) api: ApiClient,
+    pub(crate) clock: Clock,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) users: Users,
+    worker: Worker,
+    database: TestDatabase,
+}
+
+impl House {
+    pub(crate) async fn open() -> Self {
+        let database = TestDatabase::create(&[db::MIGRATIONS, users::MIGRATIONS]).await;
+        let databases = Databases::open(&test_support::database_config(&database, &[users::MODULE])).expect("pools");
+        let clock = Clock::fixed(test_support::start_of_time());
+        let secrets = test_support::secrets();
+        let (mailer, mailbox) = test_support::mailer(&secrets, &clock);
+        let users = Users::new(Needs {
+            db: databases.module(users::MODULE),
+            clock: clock.clone(),
+            secrets,
+            events: Events::new(),
+            mailer: mailer.clone(),
+            service: test_support::service_config(),
+            config: config(),
+        });
+        users.load_keys().await.expect("signing keys");
+        let mut jobs = Jobs::new();
+        mailer.register(&mut jobs);
+        users.jobs(&mut jobs);
+        let worker = Worker::new(jobs, &databases, test_support::jobs_config()).expect("jobs that fit together");
+        let routes = platform::http::Routes::new().merge(users.root_routes()).nest("/v1", users.routes());
+        let router = test_support::stack(users.clone()).wrap(routes.split("test", "1").0);
+        Self { api: ApiClient::new(router), clock, mailbox, users, worker, database }
+    }
+
+    /// A house in which Ada has an account.
+    pub(crate) async fn with_account() -> Self {
+        let house = Self::open().await;
+        house.users.seed_account(EMAIL, PASSWORD, "Ada").await.expect("an account");
+        house
+    }
+
+    /// Lets background work happen.
+    pub(crate) async fn work(&self) {
+        self.worker.run_due().await;
+    }
+
+    /// A connection of the database's owner, to look and to move time.
+    pub(crate) async fn owner(&self) -> PgConnection {
+        PgConnection::connect(&self.database.url()).await.expect("a connection")
+    }
+
+    /// Runs a statement as the database's owner.
+    pub(crate) async fn sql(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&mut self.owner().await).await.expect(statement);
+    }
+
+    /// A number from the database.
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&mut self.owner().await).await.expect(query)
+    }
+
+    pub(crate) async fn log_in(&self) -> Tokens {
+        Tokens::from(self.try_log_in(EMAIL, PASSWORD).await.expect(200))
+    }
+
+    pub(crate) async fn try_log_in(&self, email: &str, password: &str) -> Answer {
+        self.api.post("/v1/auth/login", &json!({ "email": email, "password": password })).send().await
+    }
+
+    pub(crate) async fn refresh(&self, token: &str) -> Answer {
+        self.api.post("/v1/auth/refresh", &json!({ "refresh_token": token })).send().await
+    }
+
+    pub(crate) async fn me(&self, token: &str) -> Answer {
+        self.api.get("/v1/me").bearer(token).send().await
+    }
+
+    /// The token in the newest mail to an address.
+    pub(crate) fn mailed_token(&self, address: &str) -> String {
+        let mails = self.mailbox.to(address);
+        let text = &mails.first().expect("a mail").mail.text;
+        let (_, rest) = text.split_once("token=").expect("a link with a token");
+        rest.split_whitespace().next().expect("a token").to_owned()
+    }
+
+    pub(crate) fn tick(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+/// What a login gives.
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+}
+
+impl From<Value> for Tokens {
+    fn from(body: Value) -> Self {
+        let text = |key: &str| body[key].as_str().expect(key).to_owned();
+        Self { access: text("access_token"), refresh: text("refresh_token") }
+    }
+}
+
+fn config() -> Config {
+    Config {
+        sessions: SessionConfig {
+            audience: "api".to_owned(),
+            idle_seconds: 604_800,
+            absolute_seconds: 2_592_000,
+            reuse_grace_seconds: 10,
+        },
+        hashing: HashingConfig { threads: 1, queue: 64, wait_ms: 60_000 },
+    }
+}

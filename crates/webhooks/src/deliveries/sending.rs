@@ -1,0 +1,199 @@
+//! The delivery loop: takes what is due, calls the endpoints, and writes down how it went. No transaction is open while an
+//! endpoint is called.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use platform::ids::new_uuid;
+use platform::jobs::{BoxError, Pump};
+use platform::telemetry::{RequestContext, spawn, with_context};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::settling::Settling;
+use super::store::claims::{self, Letter, Ready, SealedKey, Taken};
+use super::store::settlements::{self, Change};
+use super::verdict::{Failure, Outcome, Response, describe, judge};
+use super::{Attempt, AttemptId};
+use crate::endpoints::EndpointId;
+use crate::messages::MessageId;
+use crate::signatures::{SigningKey, signature};
+use crate::{Error, Webhooks};
+
+/// The most deliveries taken at once.
+const BATCH: usize = 200;
+
+/// How long a delivery is ours: longer than a call with its settlement can take, or it would be sent twice.
+pub(super) const LEASE: Duration = Duration::from_mins(1);
+
+/// A call is given up after half of that, whatever the client's own deadline is.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// Sends what is due. Any number of these may share a database.
+pub(crate) struct Sending {
+    webhooks: Webhooks,
+    /// One permit for each call, from its claim to its settlement.
+    room: Arc<Semaphore>,
+    settling: Arc<Settling>,
+}
+
+/// Everything that a call needs.
+struct Call {
+    taken: Taken,
+    lease: Uuid,
+    target: Arc<Target>,
+    /// None when the message is older than what is kept.
+    letter: Option<Arc<Letter>>,
+}
+
+/// Where a call goes and what signs it.
+struct Target {
+    url: String,
+    keys: Vec<SigningKey>,
+}
+
+impl Sending {
+    pub(crate) fn new(webhooks: Webhooks) -> Self {
+        let room = Arc::new(Semaphore::new(permits(&webhooks)));
+        Self { settling: Arc::new(Settling::new(webhooks.clone())), room, webhooks }
+    }
+
+    /// Waits until one call can be made and takes the room for as many more as there is.
+    async fn room(&self) -> Result<OwnedSemaphorePermit, BoxError> {
+        let mut permits = self.room.clone().acquire_owned().await?;
+        let more = self.room.available_permits().min(BATCH - 1);
+        if let Ok(more) = self.room.clone().try_acquire_many_owned(u32::try_from(more)?) {
+            permits.merge(more);
+        }
+        Ok(permits)
+    }
+}
+
+fn permits(webhooks: &Webhooks) -> usize {
+    usize::try_from(webhooks.0.config.concurrency).unwrap_or(Semaphore::MAX_PERMITS)
+}
+
+#[async_trait]
+impl Pump for Sending {
+    async fn pump(&self) -> Result<usize, BoxError> {
+        let mut room = self.room().await?;
+        self.webhooks.make_room().await?;
+        let calls = self.webhooks.take_due(room.num_permits()).await?;
+        let count = calls.len();
+        for call in calls {
+            let permit = room.split(1);
+            let (webhooks, settling) = (self.webhooks.clone(), self.settling.clone());
+            let work = async move {
+                settling.settle(webhooks.attempt(&call).await).await;
+                drop(permit);
+            };
+            spawn("delivery", work);
+        }
+        Ok(count)
+    }
+
+    async fn settle(&self) {
+        // All permits are free when no call is left.
+        let all = self.room.acquire_many(self.webhooks.0.config.concurrency).await;
+        drop(all);
+    }
+}
+
+impl Webhooks {
+    /// Leases what is due, up to `room`.
+    async fn take_due(&self, room: usize) -> Result<Vec<Call>, Error> {
+        let limit = i64::try_from(room).unwrap_or(i64::MAX);
+        let lease = new_uuid();
+        let mut tx = self.0.db.begin().await?;
+        let ready = claims::lock_ready(&mut tx, limit).await?;
+        if ready.is_empty() {
+            return Ok(Vec::new());
+        }
+        let taken = claims::take(&mut tx, &ready, lease, LEASE, limit).await?;
+        settlements::change_endpoints(&mut tx, &slots_taken(&ready, &taken), LEASE).await?;
+        let endpoints: Vec<Uuid> = taken.iter().map(|taken| taken.endpoint.uuid()).collect();
+        let keys = claims::list_keys(&mut tx, &endpoints).await?;
+        let messages: Vec<Uuid> = taken.iter().map(|taken| taken.message.uuid()).collect();
+        let letters = claims::list_letters(&mut tx, &messages).await?;
+        tx.commit().await?;
+        let targets = self.targets(ready, keys);
+        let letters: HashMap<MessageId, Arc<Letter>> =
+            letters.into_iter().map(|letter| (letter.id, Arc::new(letter))).collect();
+        let call = |taken: Taken| {
+            let target = targets.get(&taken.endpoint)?.clone();
+            Some(Call { lease, target, letter: letters.get(&taken.message).cloned(), taken })
+        };
+        Ok(taken.into_iter().filter_map(call).collect())
+    }
+
+    fn targets(&self, ready: Vec<Ready>, keys: Vec<SealedKey>) -> HashMap<EndpointId, Arc<Target>> {
+        let mut targets: HashMap<EndpointId, Target> =
+            ready.into_iter().map(|endpoint| (endpoint.id, Target { url: endpoint.url, keys: Vec::new() })).collect();
+        for SealedKey { endpoint, sealed } in keys {
+            match (SigningKey::open(&self.0.secrets, &sealed), targets.get_mut(&endpoint)) {
+                (Ok(key), Some(target)) => target.keys.push(key),
+                (Err(error), _) => tracing::error!(%error, %endpoint, "a signing key cannot be opened"),
+                (Ok(_), None) => {}
+            }
+        }
+        targets.into_iter().map(|(id, target)| (id, Arc::new(target))).collect()
+    }
+
+    /// One try, on behalf of the request that caused the message.
+    async fn attempt(&self, call: &Call) -> Outcome {
+        let sent_at = self.0.clock.now();
+        let response = match &call.letter {
+            Some(letter) => {
+                let context = RequestContext {
+                    request_id: letter.request_id.clone().unwrap_or_else(|| letter.id.to_string()),
+                    traceparent: letter.traceparent.clone(),
+                };
+                with_context(context, self.post(&call.target, letter, sent_at.timestamp())).await
+            }
+            None => Err(Failure::Expired),
+        };
+        let verdict = judge(&response, call.taken.attempts);
+        let (http_status, duration_ms, error, answer) = describe(&response);
+        let (delivery, endpoint) = (call.taken.delivery, call.taken.endpoint);
+        metrics::counter!("webhook_attempts_total", "outcome" => verdict.name()).increment(1);
+        tracing::debug!(%delivery, %endpoint, outcome = verdict.name(), http_status, error, duration_ms, "attempt");
+        let attempt = Attempt { id: AttemptId::new(), sent_at, duration_ms, http_status, error, answer };
+        Outcome { delivery, endpoint, lease: call.lease, attempt, verdict }
+    }
+
+    async fn post(&self, target: &Target, letter: &Letter, timestamp: i64) -> Response {
+        let headers = headers(target, letter, timestamp).ok_or(Failure::Unsigned)?;
+        match timeout(CALL_LIMIT, self.0.outbound.post(&target.url, headers, letter.body.clone())).await {
+            Ok(answered) => answered.map_err(Failure::Call),
+            Err(_elapsed) => Err(Failure::TooSlow(CALL_LIMIT)),
+        }
+    }
+}
+
+/// Leases taken over hold their slots already.
+fn slots_taken(ready: &[Ready], taken: &[Taken]) -> Vec<Change> {
+    let mut slots: HashMap<EndpointId, i32> = ready.iter().map(|endpoint| (endpoint.id, 0)).collect();
+    for taken in taken.iter().filter(|taken| !taken.inherited) {
+        *slots.entry(taken.endpoint).or_default() += 1;
+    }
+    slots.into_iter().map(|(endpoint, slots)| Change { endpoint, slots, healthy: None, gone: false }).collect()
+}
+
+/// The headers of Standard Webhooks 1.0; none without a key to sign with.
+fn headers(target: &Target, letter: &Letter, timestamp: i64) -> Option<HeaderMap> {
+    if target.keys.is_empty() {
+        return None;
+    }
+    let id = format!("msg_{}", letter.id);
+    let signature = signature(&target.keys, &id, timestamp, &letter.body);
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(HeaderName::from_static("webhook-id"), HeaderValue::try_from(id).ok()?);
+    headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(timestamp));
+    headers.insert(HeaderName::from_static("webhook-signature"), HeaderValue::try_from(signature).ok()?);
+    Some(headers)
+}

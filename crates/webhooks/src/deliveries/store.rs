@@ -1,0 +1,125 @@
+pub(super) mod claims;
+pub(super) mod settlements;
+
+use platform::caller::OrgId;
+use platform::http::PageRequest;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Attempt, AttemptId, Delivery, DeliveryId, DeliveryStatus, NewDelivery};
+use crate::endpoints::EndpointId;
+use crate::messages::{Message, MessageId};
+
+/// Begins deliveries of a message and has the delivery loop look at their endpoints. Endpoints are locked in the order of
+/// their ids, as everywhere, so that nobody waits in a circle. One whose slots are all taken is looked at when one is free.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    organization: OrgId,
+    message: &Message,
+    deliveries: &[NewDelivery],
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.id.uuid()).collect();
+    let endpoints: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.endpoint.uuid()).collect();
+    sqlx::query!(
+        "WITH begun AS (
+             SELECT id, endpoint_id FROM unnest($1::uuid[], $2::uuid[]) AS begun (id, endpoint_id)
+         ), filed AS (
+             INSERT INTO webhooks.deliveries (id, organization_id, endpoint_id, message_id, event_type, status)
+             SELECT id, $3, endpoint_id, $4, $5, 'pending' FROM begun
+         ), waiting AS (
+             INSERT INTO webhooks.due_deliveries (delivery_id, endpoint_id, message_id, next_at)
+             SELECT id, endpoint_id, $4, now() FROM begun
+         ), locked AS (
+             SELECT id FROM webhooks.endpoints WHERE organization_id = $3 AND id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
+         )
+         UPDATE webhooks.endpoints endpoint
+         SET next_ready_at = CASE WHEN endpoint.in_flight < endpoint.max_in_flight
+                                  THEN least(endpoint.next_ready_at, now()) ELSE endpoint.next_ready_at END
+         FROM locked
+         WHERE endpoint.id = locked.id",
+        &ids,
+        &endpoints,
+        organization.uuid(),
+        message.id.uuid(),
+        message.event_type,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Reads each wanted status along the index and merges the newest of each.
+pub(super) async fn list(
+    connection: &mut PgConnection,
+    organization: OrgId,
+    endpoint: EndpointId,
+    wanted: &[DeliveryStatus],
+    page: &PageRequest,
+) -> Result<Vec<Delivery>, sqlx::Error> {
+    let wanted: Vec<String> = wanted.iter().map(|status| status.as_str().to_owned()).collect();
+    sqlx::query_as!(
+        Delivery,
+        r#"SELECT delivery.id AS "id!: DeliveryId", delivery.endpoint_id AS "endpoint!: EndpointId",
+                  delivery.message_id AS "message!: MessageId", delivery.event_type AS "event_type!",
+                  delivery.status AS "status!: DeliveryStatus", delivery.created_at AS "created_at!",
+                  delivery.finished_at AS "finished_at?", due.next_at AS "next_attempt_at?"
+           FROM unnest($3::text[]) AS wanted (status)
+           CROSS JOIN LATERAL (
+               SELECT id, endpoint_id, message_id, event_type, status, created_at, finished_at
+               FROM webhooks.deliveries
+               WHERE organization_id = $1 AND endpoint_id = $2 AND status = wanted.status AND id < $4
+               ORDER BY id DESC LIMIT $5
+           ) delivery
+           LEFT JOIN webhooks.due_deliveries due ON due.delivery_id = delivery.id
+           ORDER BY delivery.id DESC LIMIT $5"#,
+        organization.uuid(),
+        endpoint.uuid(),
+        &wanted,
+        page.before,
+        page.fetch(),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// A delivery of an endpoint that still exists.
+pub(super) async fn find(
+    connection: &mut PgConnection,
+    organization: OrgId,
+    id: DeliveryId,
+) -> Result<Option<Delivery>, sqlx::Error> {
+    sqlx::query_as!(
+        Delivery,
+        r#"SELECT delivery.id AS "id: DeliveryId", delivery.endpoint_id AS "endpoint: EndpointId",
+                  delivery.message_id AS "message: MessageId", delivery.event_type,
+                  delivery.status AS "status: DeliveryStatus", delivery.created_at, delivery.finished_at,
+                  due.next_at AS "next_attempt_at?"
+           FROM webhooks.deliveries delivery
+           JOIN webhooks.endpoints endpoint ON endpoint.id = delivery.endpoint_id
+           LEFT JOIN webhooks.due_deliveries due ON due.delivery_id = delivery.id
+           WHERE delivery.organization_id = $1 AND delivery.id = $2"#,
+        organization.uuid(),
+        id.uuid(),
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// The newest attempts of a delivery that the caller has found to be theirs.
+pub(super) async fn list_attempts(
+    connection: &mut PgConnection,
+    delivery: DeliveryId,
+    limit: i64,
+) -> Result<Vec<Attempt>, sqlx::Error> {
+    sqlx::query_as!(
+        Attempt,
+        r#"SELECT id AS "id: AttemptId", sent_at, duration_ms, http_status, error, answer
+           FROM webhooks.delivery_attempts
+           WHERE delivery_id = $1
+           ORDER BY id DESC LIMIT $2"#,
+        delivery.uuid(),
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}

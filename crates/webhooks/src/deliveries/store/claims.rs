@@ -1,0 +1,141 @@
+//! What the delivery loop takes. It serves every organization at once, so these functions take none.
+//!
+//! Whoever gives or takes a lease holds the lock on the endpoint's row, so that two loops never exceed its slots.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::deliveries::DeliveryId;
+use crate::endpoints::EndpointId;
+use crate::messages::MessageId;
+
+/// An endpoint that something may be due for; its row is locked.
+pub(in crate::deliveries) struct Ready {
+    pub(in crate::deliveries) id: EndpointId,
+    pub(in crate::deliveries) url: String,
+    pub(in crate::deliveries) max_in_flight: i32,
+    pub(in crate::deliveries) in_flight: i32,
+}
+
+/// A delivery under our lease.
+pub(in crate::deliveries) struct Taken {
+    pub(in crate::deliveries) delivery: DeliveryId,
+    pub(in crate::deliveries) endpoint: EndpointId,
+    pub(in crate::deliveries) message: MessageId,
+    /// How many attempts failed before.
+    pub(in crate::deliveries) attempts: i32,
+    /// Taken over from a worker whose lease ended; it holds its slot already.
+    pub(in crate::deliveries) inherited: bool,
+}
+
+/// A key of an endpoint, sealed.
+pub(in crate::deliveries) struct SealedKey {
+    pub(in crate::deliveries) endpoint: EndpointId,
+    pub(in crate::deliveries) sealed: Vec<u8>,
+}
+
+/// What is sent.
+pub(in crate::deliveries) struct Letter {
+    pub(in crate::deliveries) id: MessageId,
+    pub(in crate::deliveries) body: Vec<u8>,
+    pub(in crate::deliveries) request_id: Option<String>,
+    pub(in crate::deliveries) traceparent: Option<String>,
+}
+
+/// Locks the endpoints that have waited longest. Those that another loop is looking at are left to it.
+pub(in crate::deliveries) async fn lock_ready(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<Ready>, sqlx::Error> {
+    sqlx::query_as!(
+        Ready,
+        r#"SELECT id AS "id: EndpointId", url, max_in_flight, in_flight
+           FROM webhooks.endpoints
+           WHERE next_ready_at <= now() AND disabled_at IS NULL
+           ORDER BY next_ready_at
+           LIMIT $1
+           FOR NO KEY UPDATE SKIP LOCKED"#,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Leases what is due for these endpoints, as much as each has free slots. An endpoint without a free slot is ready only
+/// because a lease ended: then what that lease held is taken over, slot and all.
+pub(in crate::deliveries) async fn take(
+    connection: &mut PgConnection,
+    ready: &[Ready],
+    lease: Uuid,
+    lease_time: Duration,
+    limit: i64,
+) -> Result<Vec<Taken>, sqlx::Error> {
+    let ids: Vec<Uuid> = ready.iter().map(|endpoint| endpoint.id.uuid()).collect();
+    let free: Vec<i32> = ready.iter().map(|endpoint| endpoint.max_in_flight - endpoint.in_flight).collect();
+    let slots: Vec<i32> = ready.iter().map(|endpoint| endpoint.max_in_flight).collect();
+    sqlx::query_as!(
+        Taken,
+        r#"WITH wanted AS (
+               SELECT due.delivery_id, due.lease IS NOT NULL AS inherited
+               FROM unnest($1::uuid[], $2::integer[], $3::integer[]) AS ready (endpoint_id, free, slots)
+               CROSS JOIN LATERAL (
+                   SELECT delivery_id, lease
+                   FROM webhooks.due_deliveries
+                   WHERE endpoint_id = ready.endpoint_id AND next_at <= now()
+                     AND (leased_until <= now() OR (lease IS NULL AND ready.free > 0))
+                   ORDER BY next_at
+                   LIMIT CASE WHEN ready.free > 0 THEN ready.free ELSE ready.slots END
+               ) due
+               LIMIT $6
+           )
+           UPDATE webhooks.due_deliveries due
+           SET lease = $4, leased_until = now() + make_interval(secs => $5)
+           FROM wanted
+           WHERE due.delivery_id = wanted.delivery_id
+           RETURNING due.delivery_id AS "delivery: DeliveryId", due.endpoint_id AS "endpoint: EndpointId",
+                     due.message_id AS "message: MessageId", due.attempts, wanted.inherited AS "inherited!""#,
+        &ids,
+        &free,
+        &slots,
+        lease,
+        lease_time.as_secs_f64(),
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// The keys that sign for these endpoints now, the oldest first.
+pub(in crate::deliveries) async fn list_keys(
+    connection: &mut PgConnection,
+    endpoints: &[Uuid],
+) -> Result<Vec<SealedKey>, sqlx::Error> {
+    sqlx::query_as!(
+        SealedKey,
+        r#"SELECT endpoint_id AS "endpoint: EndpointId", sealed
+           FROM webhooks.endpoint_secrets
+           WHERE endpoint_id = ANY ($1) AND (expires_at IS NULL OR expires_at > now())
+           ORDER BY id"#,
+        endpoints,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// These messages, those that are still kept.
+pub(in crate::deliveries) async fn list_letters(
+    connection: &mut PgConnection,
+    messages: &[Uuid],
+) -> Result<Vec<Letter>, sqlx::Error> {
+    sqlx::query_as!(
+        Letter,
+        r#"SELECT id AS "id: MessageId", body, request_id, traceparent
+           FROM webhooks.messages
+           WHERE id = ANY ($1)"#,
+        messages,
+    )
+    .fetch_all(connection)
+    .await
+}

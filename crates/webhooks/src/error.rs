@@ -1,0 +1,63 @@
+use platform::http::{Problem, StatusCode};
+use platform::outbound::UrlProblem;
+use platform::secrets::OpenError;
+
+/// What can go wrong in webhooks.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not exist, or it is another organization's.
+    #[error("not found")]
+    NotFound,
+    /// The caller's role does not allow it.
+    #[error("forbidden")]
+    Forbidden,
+    /// The organization has as many endpoints as it may have.
+    #[error("an organization may have {0} endpoints")]
+    TooManyEndpoints(i64),
+    /// The URL is not one that may be called.
+    #[error("the URL {0}")]
+    InvalidUrl(#[from] UrlProblem),
+    /// The endpoint was changed since the client read it.
+    #[error("the version does not match")]
+    VersionMismatch(Problem),
+    /// A message of a type that the public catalogue does not know.
+    #[error("no event type is called `{0}`")]
+    UnknownEventType(String),
+    /// A message whose data is not what the public catalogue promises for its type.
+    #[error("the data of a message of type `{0}` differs from its documented schema")]
+    UndocumentedData(&'static str),
+    /// A message that is larger than any may be.
+    #[error("the message has {0} bytes")]
+    MessageTooLarge(usize),
+    /// A message that cannot be written as JSON.
+    #[error("the message cannot be written")]
+    UnwritableMessage(#[from] serde_json::Error),
+    /// A signing key cannot be unsealed.
+    #[error(transparent)]
+    Sealed(#[from] OpenError),
+    /// The database refused or is away.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::not_found(),
+            Error::Forbidden => Self::forbidden(),
+            Error::TooManyEndpoints(limit) => {
+                let detail = format!("An organization may have {limit} endpoints. Delete one that you no longer need.");
+                Self::new(StatusCode::CONFLICT, "too_many_endpoints", detail)
+            }
+            Error::InvalidUrl(problem) => Self::invalid().field("url", "invalid_url", problem.to_string()),
+            Error::VersionMismatch(problem) => problem,
+            // No request leads to these: they are mistakes of ours.
+            Error::UnknownEventType(_)
+            | Error::UndocumentedData(_)
+            | Error::MessageTooLarge(_)
+            | Error::UnwritableMessage(_)
+            | Error::Sealed(_) => Self::internal(error),
+            Error::Database(error) => error.into(),
+        }
+    }
+}

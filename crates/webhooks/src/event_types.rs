@@ -1,0 +1,114 @@
+//! The public catalogue: what organizations can be told about, and what such a message looks like. A contract: a type that
+//! is published keeps its fields.
+
+pub(crate) mod http;
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+
+/// The longest name of a type: what the database and the API document promise.
+#[cfg(test)]
+pub(crate) const MAX_NAME_LENGTH: usize = 64;
+
+/// A kind of message.
+pub(crate) struct EventType {
+    /// What subscribers name, and the `type` of the message.
+    pub(crate) name: &'static str,
+    /// When it is sent, for people.
+    pub(crate) description: &'static str,
+    /// The fields of `data`, each with its JSON schema and an example.
+    data: Vec<(&'static str, Value, Value)>,
+}
+
+/// Every type there is.
+pub(crate) fn catalogue() -> &'static [EventType] {
+    static CATALOGUE: LazyLock<Vec<EventType>> = LazyLock::new(|| {
+        vec![
+            EventType {
+                name: "organization.created",
+                description: "An organization came into being.",
+                data: organization("Analytical Engines"),
+            },
+            EventType {
+                name: "organization.updated",
+                description: "An organization was renamed; the data is as it is now.",
+                data: organization("Difference Engines"),
+            },
+        ]
+    });
+    &CATALOGUE
+}
+
+/// The type of this name.
+pub(crate) fn find(name: &str) -> Option<&'static EventType> {
+    catalogue().iter().find(|known| known.name == name)
+}
+
+fn organization(name: &str) -> Vec<(&'static str, Value, Value)> {
+    let id = "0197a3f1-5c4e-7d2a-9b1f-3e8c6a4d2b10";
+    vec![
+        ("id", json!({ "type": "string", "format": "uuid" }), json!(id)),
+        ("name", json!({ "type": "string", "minLength": 1, "maxLength": 100 }), json!(name)),
+    ]
+}
+
+impl EventType {
+    /// The JSON schema of a whole message. Fields may be added to `data`, so receivers ignore those they do not know.
+    pub(crate) fn schema(&self) -> Value {
+        let properties: Map<_, _> =
+            self.data.iter().map(|(name, schema, _)| ((*name).to_owned(), schema.clone())).collect();
+        let required: Vec<_> = self.data.iter().map(|(name, ..)| *name).collect();
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                "type": { "const": self.name },
+                "timestamp": { "type": "string", "format": "date-time" },
+                "data": { "type": "object", "properties": properties, "required": required },
+            },
+            "required": ["type", "timestamp", "data"],
+        })
+    }
+
+    /// A whole message.
+    pub(crate) fn example(&self) -> Value {
+        let data: Map<_, _> =
+            self.data.iter().map(|(name, _, example)| ((*name).to_owned(), example.clone())).collect();
+        json!({ "type": self.name, "timestamp": "2026-03-01T12:00:00Z", "data": data })
+    }
+
+    /// Whether a message's data has exactly the documented fields.
+    pub(crate) fn documents(&self, data: &Value) -> bool {
+        let Some(fields) = data.as_object() else { return false };
+        fields.len() == self.data.len() && self.data.iter().all(|(name, ..)| fields.contains_key(*name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_unique() {
+        for (at, known) in catalogue().iter().enumerate() {
+            assert!(known.name.len() <= MAX_NAME_LENGTH, "{}", known.name);
+            assert!(catalogue()[at + 1..].iter().all(|other| other.name != known.name), "{}", known.name);
+        }
+        assert!(find("organization.created").is_some());
+        assert!(find("organization").is_none());
+    }
+
+    #[test]
+    fn only_documented_data_is_accepted() {
+        for known in catalogue() {
+            let data = known.example()["data"].clone();
+            assert!(known.documents(&data), "{}", known.name);
+            assert!(known.schema()["properties"]["data"]["required"].as_array().is_some_and(|all| !all.is_empty()));
+            let mut more = data.clone();
+            more["secret"] = json!("x");
+            assert!(!known.documents(&more));
+            assert!(!known.documents(&json!({})) && !known.documents(&json!(null)));
+        }
+    }
+}

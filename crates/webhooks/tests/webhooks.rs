@@ -1,0 +1,14 @@
+//! The module alone, through its router and its jobs, with a real database and real receivers.
+
+#[path = "webhooks/deliveries.rs"]
+mod deliveries;
+#[path = "webhooks/endpoints.rs"]
+mod endpoints;
+#[path = "webhooks/house.rs"]
+mod house;
+#[path = "webhooks/isolation.rs"]
+mod isolation;
+#[path = "webhooks/partitions.rs"]
+mod partitions;
+#[path = "webhooks/receiver.rs"]
+mod receiver;

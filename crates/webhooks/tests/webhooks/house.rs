@@ -1,0 +1,187 @@
+//! A house with nothing in it but this module.
+
+use chrono::{DateTime, Utc};
+use platform::caller::{OrgId, Role};
+use platform::clock::Clock;
+use platform::db::{Databases, Db};
+use platform::http::Routes;
+use platform::jobs::{Job, JobError, Jobs, Running, Worker, enqueue};
+use platform::outbound::{AddressRules, Outbound, OutboundConfig};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use test_support::database::TestDatabase;
+use test_support::{ApiClient, People, database_config, jobs_config, secrets, stack, start_of_time};
+use webhooks::{Config, Needs, NewMessage, Webhooks};
+
+/// A fact of another module, told as the wiring would tell it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Tell {
+    pub(crate) organization: OrgId,
+    pub(crate) event_type: String,
+    pub(crate) data: Value,
+    pub(crate) fail_afterwards: bool,
+}
+
+impl Job for Tell {
+    const NAME: &'static str = "test.tell";
+}
+
+pub(crate) struct House {
+    // Dropped first, so that nobody is connected when the database goes.
+    pub(crate) worker: Worker,
+    pub(crate) api: ApiClient,
+    pub(crate) people: People,
+    pub(crate) org: OrgId,
+    pub(crate) clock: Clock,
+    pub(crate) db: Db,
+    pub(crate) database: TestDatabase,
+}
+
+impl House {
+    pub(crate) async fn open() -> Self {
+        Self::with(AddressRules::Any, Config::default()).await
+    }
+
+    pub(crate) async fn with(rules: AddressRules, config: Config) -> Self {
+        let database = TestDatabase::create(&[platform::db::MIGRATIONS, webhooks::MIGRATIONS]).await;
+        let databases = databases(&database);
+        let clock = Clock::fixed(start_of_time());
+        let webhooks = webhooks(&databases, &clock, rules, config);
+        let people = People::default();
+        let (router, _) = Routes::new().nest("/v1", webhooks.routes()).split("test", "1");
+        let api = ApiClient::new(stack(people.clone()).wrap(router));
+        let db = databases.module("webhooks");
+        Self { worker: worker(&databases, &webhooks), api, people, org: OrgId::new(), clock, db, database }
+    }
+
+    /// The worker of another process.
+    pub(crate) fn another_worker(&self) -> Worker {
+        let databases = databases(&self.database);
+        worker(&databases, &webhooks(&databases, &self.clock, AddressRules::Any, Config::default()))
+    }
+
+    pub(crate) fn member(&self, role: Role) -> String {
+        self.people.member(self.org, role)
+    }
+
+    /// The path of something of the organization.
+    pub(crate) fn path(&self, rest: &str) -> String {
+        format!("/v1/organizations/{}/{rest}", self.org)
+    }
+
+    /// Registers an endpoint for `organization.created`.
+    pub(crate) async fn register(&self, url: &str) -> Value {
+        self.register_with(url, json!({})).await
+    }
+
+    pub(crate) async fn register_with(&self, url: &str, more: Value) -> Value {
+        let mut wish = json!({ "url": url, "event_types": ["organization.created"] });
+        for (field, value) in more.as_object().expect("fields") {
+            wish[field] = value.clone();
+        }
+        let owner = self.member(Role::Owner);
+        self.api.post(&self.path("webhook-endpoints"), &wish).bearer(&owner).send().await.expect(201)
+    }
+
+    /// Records so many messages; nothing is sent yet, as no worker runs.
+    pub(crate) async fn happen(&self, count: usize) {
+        let mut tx = self.db.begin().await.expect("begins");
+        for number in 0..count {
+            let data = json!({ "id": format!("{number}"), "name": "Ada" });
+            let event_type = "organization.created".to_owned();
+            let tell = Tell { organization: self.org, event_type, data, fail_afterwards: false };
+            enqueue(&mut tx, &tell).await.expect("enqueued");
+        }
+        tx.commit().await.expect("committed");
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.api.get(&self.path(path)).bearer(&self.member(Role::Viewer)).send().await.expect(200)
+    }
+
+    /// What was sent to an endpoint, newest first, with its attempts.
+    pub(crate) async fn deliveries(&self, endpoint: &Value) -> Vec<Value> {
+        let id = endpoint["id"].as_str().expect("an id");
+        let page = self.get(&format!("webhook-endpoints/{id}/deliveries?limit=100")).await;
+        let mut shown = Vec::new();
+        for delivery in page["data"].as_array().expect("a page") {
+            shown.push(self.get(&format!("deliveries/{}", delivery["id"].as_str().expect("an id"))).await);
+        }
+        shown
+    }
+
+    /// A connection that may do everything.
+    pub(crate) async fn owner(&self) -> PgConnection {
+        PgConnection::connect(&self.database.url()).await.expect("connects")
+    }
+
+    pub(crate) async fn run_sql(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&mut self.owner().await).await.expect(sql);
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&mut self.owner().await).await.expect(sql)
+    }
+
+    /// Makes everything that waits due.
+    pub(crate) async fn hurry(&self) {
+        self.run_sql(
+            "UPDATE webhooks.due_deliveries SET next_at = now() WHERE lease IS NULL;
+             UPDATE webhooks.endpoints SET next_ready_at = now()",
+        )
+        .await;
+    }
+
+    /// Ends every lease, as if their holders had been killed a minute ago.
+    pub(crate) async fn end_leases(&self) {
+        self.run_sql(
+            "UPDATE webhooks.due_deliveries SET leased_until = now() WHERE lease IS NOT NULL;
+             UPDATE webhooks.endpoints SET next_ready_at = now()",
+        )
+        .await;
+    }
+}
+
+fn databases(database: &TestDatabase) -> Databases {
+    Databases::open(&database_config(database, &["webhooks"])).expect("a readable URL")
+}
+
+fn webhooks(databases: &Databases, clock: &Clock, addresses: AddressRules, config: Config) -> Webhooks {
+    let outbound = OutboundConfig {
+        connect_timeout_ms: 20_000,
+        total_timeout_ms: 20_000,
+        answer_cap_bytes: 64 * 1024,
+        addresses,
+        user_agent: "tests".to_owned(),
+    };
+    let outbound = Outbound::new(&outbound).expect("TLS is available");
+    Webhooks::new(Needs {
+        db: databases.module("webhooks"),
+        clock: clock.clone(),
+        secrets: secrets(),
+        outbound,
+        config,
+    })
+}
+
+fn worker(databases: &Databases, webhooks: &Webhooks) -> Worker {
+    let mut jobs = Jobs::new();
+    webhooks.jobs(&mut jobs);
+    let webhooks = webhooks.clone();
+    jobs.register::<Tell, _, _>(move |tell, running| {
+        let webhooks = webhooks.clone();
+        async move { publish(&webhooks, tell, &running).await }
+    });
+    Worker::new(jobs, databases, jobs_config()).expect("the jobs fit together")
+}
+
+async fn publish(webhooks: &Webhooks, tell: Tell, running: &Running) -> Result<(), JobError> {
+    let message = NewMessage { event_type: tell.event_type, occurred_at: occurred_at(), data: tell.data };
+    webhooks.publish(running, tell.organization, message).await?;
+    if tell.fail_afterwards { Err(JobError::Discard("on purpose".to_owned())) } else { Ok(()) }
+}
+
+pub(crate) fn occurred_at() -> DateTime<Utc> {
+    start_of_time()
+}

@@ -1,0 +1,113 @@
+//! Several loops over one database, receivers that hesitate, workers that die.
+
+use std::collections::BTreeMap;
+
+use platform::caller::Role;
+use platform::telemetry::spawn;
+use serde_json::{Value, json};
+
+use crate::house::House;
+use crate::receiver::{Receiver, Reply};
+
+#[tokio::test]
+async fn two_loops_send_everything_once() {
+    let house = House::open().await;
+    let mut receivers = Vec::new();
+    for _ in 0..4 {
+        let receiver = Receiver::open().await;
+        house.register_with(&receiver.url, json!({ "max_in_flight": 3 })).await;
+        receivers.push(receiver);
+    }
+    house.happen(25).await;
+    let other = house.another_worker();
+    tokio::join!(house.worker.run_due(), other.run_due());
+    // What one loop left because the other was looking at it.
+    house.worker.run_due().await;
+    for receiver in &receivers {
+        let mut times = BTreeMap::new();
+        for seen in receiver.seen() {
+            *times.entry(seen.header("webhook-id").to_owned()).or_insert(0) += 1;
+        }
+        assert_eq!(times.len(), 25);
+        assert!(times.values().all(|count| *count == 1), "{times:?}");
+    }
+    assert_eq!(house.count("SELECT count(*) FROM webhooks.delivery_attempts").await, 100);
+    assert_eq!(house.count("SELECT count(*) FROM webhooks.endpoints WHERE in_flight <> 0").await, 0);
+}
+
+#[tokio::test]
+async fn no_more_than_its_slots_are_on_their_way_to_an_endpoint() {
+    let house = House::open().await;
+    let mut receiver = Receiver::hesitating([Reply::default()]).await;
+    let mut unhurried = Receiver::open().await;
+    house.register_with(&receiver.url, json!({ "max_in_flight": 2 })).await;
+    house.register(&unhurried.url).await;
+    house.happen(5).await;
+    let worker = house.worker.clone();
+    let running = spawn("worker", async move { worker.run_due().await });
+    receiver.wait_for(2).await;
+    unhurried.wait_for(5).await;
+    // Nothing more is due for either endpoint, whoever looks.
+    house.another_worker().run_due().await;
+    assert_eq!(receiver.seen().len(), 2);
+    receiver.answer();
+    receiver.answer();
+    receiver.wait_for(1).await;
+    receiver.answer_all();
+    running.await.expect("the worker runs through");
+    assert_eq!((receiver.seen().len(), unhurried.seen().len()), (5, 5));
+}
+
+#[tokio::test]
+async fn what_a_stalled_worker_held_is_sent_by_another_and_its_late_word_changes_nothing() {
+    let house = House::open().await;
+    // The first two requests are answered late, with a refusal that would disable the endpoint.
+    let replies = [Reply::status(410), Reply::status(410), Reply::default()];
+    let mut receiver = Receiver::hesitating(replies).await;
+    let endpoint = house.register_with(&receiver.url, json!({ "max_in_flight": 2 })).await;
+    house.happen(3).await;
+    let worker = house.worker.clone();
+    let stalled = spawn("worker", async move { worker.run_due().await });
+    receiver.wait_for(2).await;
+    let other = house.another_worker();
+    assert_eq!(other.run_due().await, 0, "the leases hold");
+    house.end_leases().await;
+    let taking_over = spawn("worker", async move { other.run_due().await });
+    receiver.wait_for(2).await;
+    assert_eq!(receiver.seen().len(), 4, "the third waits: the slots went over with the leases");
+    receiver.answer_all();
+    taking_over.await.expect("the other worker runs through");
+    stalled.await.expect("the stalled worker runs through");
+    // Whichever worker looked away while the other was looking.
+    house.worker.run_due().await;
+    let deliveries = house.deliveries(&endpoint).await;
+    assert_eq!(deliveries.len(), 3);
+    for delivery in deliveries {
+        assert_eq!(delivery["status"], "delivered");
+        assert_eq!(delivery["attempts"].as_array().map(Vec::len), Some(1), "only the holder's word counts");
+    }
+    assert_eq!(receiver.seen().len(), 5);
+    assert_eq!(house.get("webhook-endpoints").await["data"][0]["disabled_at"], Value::Null);
+    assert_eq!(house.count("SELECT count(*) FROM webhooks.endpoints WHERE in_flight <> 0").await, 0);
+}
+
+#[tokio::test]
+async fn more_slots_are_used_at_once() {
+    let house = House::open().await;
+    let mut receiver = Receiver::hesitating([Reply::default()]).await;
+    let endpoint = house.register_with(&receiver.url, json!({ "max_in_flight": 1 })).await;
+    house.happen(3).await;
+    let worker = house.worker.clone();
+    let running = spawn("worker", async move { worker.run_due().await });
+    receiver.wait_for(1).await;
+    let path = house.path(&format!("webhook-endpoints/{}", endpoint["id"].as_str().expect("an id")));
+    let owner = house.member(Role::Owner);
+    assert_eq!(house.api.patch(&path, &json!({ "max_in_flight": 3 })).bearer(&owner).send().await.status, 200);
+    let other = house.another_worker();
+    let helping = spawn("worker", async move { other.run_due().await });
+    receiver.wait_for(2).await;
+    receiver.answer_all();
+    running.await.expect("the worker runs through");
+    helping.await.expect("the other worker runs through");
+    assert_eq!(receiver.seen().len(), 3);
+}

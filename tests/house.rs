@@ -1,5 +1,13 @@
 //! The tests of the whole house, in one binary: what no single crate can check alone.
 
 mod architecture;
+mod authorization;
+mod bad_input;
+mod contract;
+mod faults;
+mod home;
+mod isolation;
+mod journeys;
+mod receiver;
 mod tidy;
 mod tree;

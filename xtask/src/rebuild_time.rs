@@ -11,12 +11,12 @@ use crate::workspace::Workspace;
 /// Measures debug builds after edits of one file.
 pub(crate) fn run(workspace: &Workspace, file: &Path, runs: u32) -> Result<(), Failure> {
     let _turn = workspace.take_turn()?;
-    let edited = Edited::read(workspace.root.join(file))?;
     progress("building once, so that only the edits are measured");
     Cargo::new(workspace, &["build"]).run()?;
+    let edited = Edited(workspace.root.join(file));
     let mut times = Vec::new();
     for run in 1..=runs {
-        edited.with_lines(run)?;
+        edited.add_line()?;
         let started = Instant::now();
         Cargo::new(workspace, &["build", "--quiet"]).run()?;
         times.push(started.elapsed());
@@ -28,33 +28,25 @@ pub(crate) fn run(workspace: &Workspace, file: &Path, runs: u32) -> Result<(), F
     Ok(())
 }
 
-/// A file under edit; it is put back when this value is dropped.
-struct Edited {
-    path: PathBuf,
-    original: String,
-}
+/// What an edit adds.
+const LINE: &str = "// An edit by `cargo xtask rebuild-time`; delete it.\n";
+
+/// A file under edit; the edits are taken back when this value is dropped, and what somebody else changed meanwhile stays.
+struct Edited(PathBuf);
 
 impl Edited {
-    fn read(path: PathBuf) -> Result<Self, Failure> {
-        let original = fs::read_to_string(&path).map_err(io("read", &path))?;
-        Ok(Self { path, original })
-    }
-
-    /// Moves the whole text down by a number of lines.
-    fn with_lines(&self, lines: u32) -> Result<(), Failure> {
-        let mut text = String::new();
-        for _ in 0..lines {
-            text.push_str("// An edit by `cargo xtask rebuild-time`; delete it.\n");
-        }
-        text.push_str(&self.original);
-        fs::write(&self.path, text).map_err(io("write", &self.path))
+    /// Moves the whole text down by one more line.
+    fn add_line(&self) -> Result<(), Failure> {
+        let text = fs::read_to_string(&self.0).map_err(io("read", &self.0))?;
+        fs::write(&self.0, format!("{LINE}{text}")).map_err(io("write", &self.0))
     }
 }
 
 impl Drop for Edited {
     fn drop(&mut self) {
-        if let Err(error) = fs::write(&self.path, &self.original) {
-            eprintln!("warning: {} keeps an edit of this measurement: {error}", self.path.display());
+        let text = fs::read_to_string(&self.0);
+        if let Err(error) = text.and_then(|text| fs::write(&self.0, text.trim_start_matches(LINE))) {
+            eprintln!("warning: {} keeps the edits of this measurement: {error}", self.0.display());
         }
     }
 }
@@ -64,16 +56,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_put_back() {
+    fn the_edits_are_taken_back() {
         let directory = tempfile::tempdir().expect("makes a directory");
         let path = directory.path().join("http.rs");
         fs::write(&path, "//! Handlers.\n").expect("writes");
-        let edited = Edited::read(path.clone()).expect("reads");
-        edited.with_lines(2).expect("edits");
+        let edited = Edited(path.clone());
+        edited.add_line().expect("edits");
+        edited.add_line().expect("edits");
         let text = fs::read_to_string(&path).expect("reads");
-        assert_eq!(text.lines().count(), 3);
-        assert!(text.ends_with("//! Handlers.\n"));
+        assert_eq!(text, format!("{LINE}{LINE}//! Handlers.\n"));
+        fs::write(&path, format!("{text}// Somebody else's.\n")).expect("writes");
         drop(edited);
-        assert_eq!(fs::read_to_string(&path).expect("reads"), "//! Handlers.\n");
+        assert_eq!(fs::read_to_string(&path).expect("reads"), "//! Handlers.\n// Somebody else's.\n");
     }
 }

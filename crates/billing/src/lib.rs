@@ -14,7 +14,7 @@ use platform::http::Routes;
 
 pub use config::{Config, PlanConfig, PriceConfig};
 pub use error::Error;
-pub use money::{Currency, Money, MoneyError};
+pub use money::Currency;
 pub use plans::{Interval, Limit};
 
 /// The module's name: its schema, its role and its folder of migrations.

@@ -20,10 +20,6 @@ pub(crate) enum StartError {
     #[error("the database cannot be used; `server doctor` says more")]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
-    Users(#[from] users::Error),
-    #[error(transparent)]
-    Billing(#[from] billing::Error),
-    #[error(transparent)]
     Telemetry(#[from] platform::telemetry::TelemetryError),
     #[error(transparent)]
     Io(#[from] std::io::Error),

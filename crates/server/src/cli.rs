@@ -107,7 +107,7 @@ async fn run_parts(api: bool, worker: bool) -> Result<(), StartError> {
     if !is_current(&mut *house.databases.platform().read().await?, &migrations()).await? {
         return Err(StartError::Refused("the database is not up to date; run `server migrate` first".to_owned()));
     }
-    house.users.load_keys().await?;
+    house.load().await?;
     let running = start(&house, &config, listeners, Parts { worker, developer: false }, &shutdown)?;
     tracing::info!(public = running.public.map(tracing::field::display), operations = %running.operations, "ready");
     running.finish().await;
@@ -128,9 +128,7 @@ async fn migrate_database() -> Result<(), StartError> {
 pub(crate) async fn bring_up_to_date(house: &House, config: &Config) -> Result<(), StartError> {
     let prefix = config.database.roles.then(|| house.databases.role_prefix());
     migrate(&mut house.databases.connect().await?, &migrations(), prefix).await?;
-    house.billing.seed_plans().await?;
-    house.users.load_keys().await?;
-    Ok(())
+    Ok(house.seed().await?)
 }
 
 /// The document needs no database: nothing is connected.

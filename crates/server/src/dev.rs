@@ -30,7 +30,7 @@ pub(crate) async fn run() -> Result<(), StartError> {
     let house = House::assemble(config.clone(), &Clock::system(), &shutdown)?;
     cli::bring_up_to_date(&house, &config).await?;
     let (email, password, name) = ACCOUNT;
-    house.users.seed_account(email, password, name).await?;
+    house.seed_account(email, password, name).await?;
     let running = start(&house, &config, listeners, Parts { worker: true, developer: true }, &shutdown)?;
     print_banner(&config, &running, cluster.as_ref(), began);
     running.finish().await;

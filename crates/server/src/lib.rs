@@ -13,5 +13,5 @@ pub mod wiring;
 
 pub use cli::{Cli, run};
 pub use config::{Config, Environment};
-pub use process::{Listeners, Running, start};
+pub use process::{Listeners, Parts, Running, start};
 pub use wiring::{House, migrations};

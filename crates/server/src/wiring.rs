@@ -61,6 +61,12 @@ pub enum WiringError {
     /// The registered jobs do not fit together.
     #[error(transparent)]
     Jobs(#[from] platform::jobs::InvalidJobs),
+    /// The signing keys cannot be loaded.
+    #[error(transparent)]
+    Users(#[from] users::Error),
+    /// The plan catalogue cannot be seeded.
+    #[error(transparent)]
+    Billing(#[from] billing::Error),
 }
 
 impl House {
@@ -108,6 +114,32 @@ impl House {
         let worker = Worker::new(jobs, &databases, config.jobs.clone())?;
         let health = Health::new(health::checks(&databases), shutdown.clone());
         Ok(Self { databases, health, mailbox, users, billing, webhooks, worker, config, secrets })
+    }
+
+    /// What every serving or working process loads before it is ready.
+    ///
+    /// # Errors
+    /// When the database is away or the signing keys cannot be opened.
+    pub async fn load(&self) -> Result<(), WiringError> {
+        Ok(self.users.load_keys().await?)
+    }
+
+    /// What the modules keep in the database apart from their tables: the catalogue and the first signing key.
+    ///
+    /// # Errors
+    /// When the database is away or the configured catalogue contradicts the stored one.
+    pub async fn seed(&self) -> Result<(), WiringError> {
+        self.billing.seed_plans().await?;
+        self.load().await
+    }
+
+    /// An account to play with; only development calls this.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn seed_account(&self, email: &str, password: &str, name: &str) -> Result<(), WiringError> {
+        self.users.seed_account(email, password, name).await?;
+        Ok(())
     }
 
     /// Every operation with its document.

@@ -71,6 +71,7 @@ impl Webhooks {
         let deliveries: Vec<_> = enabled.map(|subscriber| NewDelivery::to(subscriber.id)).collect();
         if !deliveries.is_empty() {
             deliveries::store::insert(&mut tx, organization, &message, &deliveries).await?;
+            deliveries::store::draw_attention(&mut tx, organization, &deliveries).await?;
             tx.wake(CHANNEL);
         }
         running.settle(&mut tx).await?;

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn identifiers_are_quoted_whatever_they_contain() {
-        assert_eq!(quote("acme_users"), "\"acme_users\"");
+        assert_eq!(quote("acme_things"), "\"acme_things\"");
         assert_eq!(quote("a\"; DROP ROLE x; --"), "\"a\"\"; DROP ROLE x; --\"");
     }
 }

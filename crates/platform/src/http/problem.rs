@@ -32,7 +32,7 @@ struct Inner {
 /// What is wrong with one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct FieldError {
-    /// Path of the field, such as `owner.email` or `event_types[2]`.
+    /// Path of the field, such as `owner.email` or `tags[2]`.
     #[schema(max_length = 512)]
     pub field: String,
     /// Stable name of the rule that was broken.

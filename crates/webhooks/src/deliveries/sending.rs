@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::settling::Settling;
 use super::store::claims::{self, Letter, Ready, SealedKey, Taken};
-use super::store::settlements::{self, Change};
+use super::store::settlements::{self, Change, Look};
 use super::verdict::{Failure, Outcome, Response, describe, judge};
 use super::{Attempt, AttemptId};
 use crate::endpoints::EndpointId;
@@ -26,6 +26,9 @@ use crate::{Error, Webhooks};
 
 /// The most deliveries taken at once.
 const BATCH: usize = 200;
+
+/// The most endpoints looked at for that.
+const LOOKED_AT: i64 = 50;
 
 /// How long a delivery is ours: longer than a call with its settlement can take, or it would be sent twice.
 pub(super) const LEASE: Duration = Duration::from_mins(1);
@@ -109,12 +112,18 @@ impl Webhooks {
         let limit = i64::try_from(room).unwrap_or(i64::MAX);
         let lease = new_uuid();
         let mut tx = self.0.db.begin().await?;
-        let ready = claims::lock_ready(&mut tx, limit).await?;
+        let ready = claims::lock_ready(&mut tx, limit.min(LOOKED_AT)).await?;
         if ready.is_empty() {
             return Ok(Vec::new());
         }
+        let quiet = claims::list_quiet(&mut tx, &ready).await?;
         let taken = claims::take(&mut tx, &ready, lease, LEASE, limit).await?;
-        settlements::change_endpoints(&mut tx, &slots_taken(&ready, &taken), LEASE).await?;
+        let mut changes = changes(&ready, &quiet, &taken);
+        if false {
+            // Those that got nothing were not looked at: they keep their place in the line.
+            changes.retain(|change| taken.iter().any(|taken| taken.endpoint == change.endpoint));
+        }
+        settlements::change_endpoints(&mut tx, &changes, LEASE).await?;
         let endpoints: Vec<Uuid> = taken.iter().map(|taken| taken.endpoint.uuid()).collect();
         let keys = claims::list_keys(&mut tx, &endpoints).await?;
         let messages: Vec<Uuid> = taken.iter().map(|taken| taken.message.uuid()).collect();
@@ -174,13 +183,20 @@ impl Webhooks {
     }
 }
 
-/// Leases taken over hold their slots already.
-fn slots_taken(ready: &[Ready], taken: &[Taken]) -> Vec<Change> {
-    let mut slots: HashMap<EndpointId, i32> = ready.iter().map(|endpoint| (endpoint.id, 0)).collect();
+/// What taking deliveries means for the endpoints. Those inherited from a lease that ended hold their slots already.
+fn changes(ready: &[Ready], quiet: &[EndpointId], taken: &[Taken]) -> Vec<Change> {
+    let mut slots: HashMap<EndpointId, i32> = HashMap::new();
     for taken in taken.iter().filter(|taken| !taken.inherited) {
         *slots.entry(taken.endpoint).or_default() += 1;
     }
-    slots.into_iter().map(|(endpoint, slots)| Change { endpoint, slots, healthy: None, gone: false }).collect()
+    let change = |endpoint: EndpointId| Change {
+        endpoint,
+        slots: slots.get(&endpoint).copied().unwrap_or_default(),
+        look: if quiet.contains(&endpoint) { Look::Quiet } else { Look::Busy },
+        healthy: None,
+        gone: false,
+    };
+    ready.iter().map(|ready| change(ready.id)).collect()
 }
 
 /// The headers of Standard Webhooks 1.0; none without a key to sign with.

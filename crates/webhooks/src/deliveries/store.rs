@@ -10,8 +10,8 @@ use super::{Attempt, AttemptId, Delivery, DeliveryId, DeliveryStatus, NewDeliver
 use crate::endpoints::EndpointId;
 use crate::messages::{Message, MessageId};
 
-/// Begins deliveries of a message and has the delivery loop look at their endpoints. Endpoints are locked in the order of
-/// their ids, as everywhere, so that nobody waits in a circle. One whose slots are all taken is looked at when one is free.
+/// Begins deliveries of a message. The foreign key keeps a share of the endpoints' rows until the transaction ends, by which
+/// the delivery loop knows that something is being added.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     organization: OrgId,
@@ -26,22 +26,40 @@ pub(crate) async fn insert(
          ), filed AS (
              INSERT INTO webhooks.deliveries (id, organization_id, endpoint_id, message_id, event_type, status)
              SELECT id, $3, endpoint_id, $4, $5, 'pending' FROM begun
-         ), waiting AS (
-             INSERT INTO webhooks.due_deliveries (delivery_id, endpoint_id, message_id, next_at)
-             SELECT id, endpoint_id, $4, now() FROM begun
-         ), locked AS (
-             SELECT id FROM webhooks.endpoints WHERE organization_id = $3 AND id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
          )
-         UPDATE webhooks.endpoints endpoint
-         SET next_ready_at = CASE WHEN endpoint.in_flight < endpoint.max_in_flight
-                                  THEN least(endpoint.next_ready_at, now()) ELSE endpoint.next_ready_at END
-         FROM locked
-         WHERE endpoint.id = locked.id",
+         INSERT INTO webhooks.due_deliveries (delivery_id, endpoint_id, message_id, next_at)
+         SELECT id, endpoint_id, $4, now() FROM begun",
         &ids,
         &endpoints,
         organization.uuid(),
         message.id.uuid(),
         message.event_type,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Has the delivery loop look at the endpoints of these deliveries, after [`insert`]. An endpoint that it is about to look at
+/// anyway is left alone: writing its row would make messages to one endpoint wait for each other's commit. So is one without
+/// a free slot: it is looked at when one is free. Rows are locked in the order of their ids, as everywhere, so that nobody
+/// waits in a circle.
+pub(crate) async fn draw_attention(
+    connection: &mut PgConnection,
+    organization: OrgId,
+    deliveries: &[NewDelivery],
+) -> Result<(), sqlx::Error> {
+    let endpoints: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.endpoint.uuid()).collect();
+    sqlx::query!(
+        "UPDATE webhooks.endpoints SET next_ready_at = now()
+         WHERE id IN (
+             SELECT id FROM webhooks.endpoints
+             WHERE organization_id = $1 AND id = ANY ($2) AND in_flight < max_in_flight
+               AND (next_ready_at IS NULL OR next_ready_at > clock_timestamp())
+             ORDER BY id FOR NO KEY UPDATE
+         )",
+        organization.uuid(),
+        &endpoints,
     )
     .execute(connection)
     .await?;

@@ -5,7 +5,7 @@ use platform::caller::{OrgId, Role};
 use platform::clock::Clock;
 use platform::db::{Databases, Db};
 use platform::http::Routes;
-use platform::jobs::{Job, JobError, Jobs, Running, Worker, enqueue};
+use platform::jobs::{Job, JobError, Jobs, JobsConfig, Running, Worker, enqueue};
 use platform::outbound::{AddressRules, Outbound, OutboundConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -35,6 +35,8 @@ pub(crate) struct House {
     pub(crate) org: OrgId,
     pub(crate) clock: Clock,
     pub(crate) db: Db,
+    webhooks: Webhooks,
+    databases: Databases,
     pub(crate) database: TestDatabase,
 }
 
@@ -52,17 +54,25 @@ impl House {
         let (router, _) = Routes::new().nest("/v1", webhooks.routes()).split("test", "1");
         let api = ApiClient::new(stack(people.clone()).wrap(router));
         let db = databases.module("webhooks");
-        Self { worker: worker(&databases, &webhooks), api, people, org: OrgId::new(), clock, db, database }
+        let worker = worker(&databases, &webhooks, jobs_config());
+        Self { worker, api, people, org: OrgId::new(), clock, db, webhooks, databases, database }
     }
 
     /// The worker of another process.
     pub(crate) fn another_worker(&self) -> Worker {
         let databases = databases(&self.database);
-        worker(&databases, &webhooks(&databases, &self.clock, AddressRules::Any, Config::default()))
+        let webhooks = webhooks(&databases, &self.clock, AddressRules::Any, Config::default());
+        worker(&databases, &webhooks, jobs_config())
     }
 
     pub(crate) fn member(&self, role: Role) -> String {
         self.people.member(self.org, role)
+    }
+
+    /// A worker of this process that looks for work only when it is woken.
+    pub(crate) fn patient_worker(&self) -> Worker {
+        let config = JobsConfig { poll_interval_ms: 3_600_000, ..jobs_config() };
+        worker(&self.databases, &self.webhooks, config)
     }
 
     /// The path of something of the organization.
@@ -165,7 +175,7 @@ fn webhooks(databases: &Databases, clock: &Clock, addresses: AddressRules, confi
     })
 }
 
-fn worker(databases: &Databases, webhooks: &Webhooks) -> Worker {
+fn worker(databases: &Databases, webhooks: &Webhooks, config: JobsConfig) -> Worker {
     let mut jobs = Jobs::new();
     webhooks.jobs(&mut jobs);
     let webhooks = webhooks.clone();
@@ -173,7 +183,7 @@ fn worker(databases: &Databases, webhooks: &Webhooks) -> Worker {
         let webhooks = webhooks.clone();
         async move { publish(&webhooks, tell, &running).await }
     });
-    Worker::new(jobs, databases, jobs_config()).expect("the jobs fit together")
+    Worker::new(jobs, databases, config).expect("the jobs fit together")
 }
 
 async fn publish(webhooks: &Webhooks, tell: Tell, running: &Running) -> Result<(), JobError> {

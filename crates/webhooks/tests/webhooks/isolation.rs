@@ -1,10 +1,13 @@
 //! Several loops over one database, receivers that hesitate, workers that die.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use platform::caller::Role;
+use platform::shutdown::Shutdown;
 use platform::telemetry::spawn;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::house::House;
 use crate::receiver::{Receiver, Reply};
@@ -110,4 +113,27 @@ async fn more_slots_are_used_at_once() {
     running.await.expect("the worker runs through");
     helping.await.expect("the other worker runs through");
     assert_eq!(receiver.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn nothing_waits_for_the_poll_however_looks_and_additions_meet() {
+    const MESSAGES: usize = 300;
+    let house = House::open().await;
+    let (mut narrow, mut wide) = (Receiver::open().await, Receiver::open().await);
+    house.register_with(&narrow.url, json!({ "max_in_flight": 1 })).await;
+    house.register_with(&wide.url, json!({ "max_in_flight": 100 })).await;
+    let shutdown = Shutdown::new();
+    let (worker, until) = (house.patient_worker(), shutdown.clone());
+    let running = spawn("worker", async move { worker.run(until).await });
+    for _ in 0..MESSAGES {
+        house.happen(1).await;
+    }
+    let all = async { tokio::join!(narrow.wait_for(MESSAGES), wide.wait_for(MESSAGES)) };
+    let waiting = "SELECT count(*) FROM webhooks.due_deliveries";
+    let in_time = timeout(Duration::from_mins(1), all).await.is_ok();
+    assert!(in_time, "{} deliveries were forgotten", house.count(waiting).await);
+    shutdown.begin();
+    running.await.expect("the worker ends");
+    assert_eq!((narrow.seen().len(), wide.seen().len()), (MESSAGES, MESSAGES));
+    assert_eq!(house.count(waiting).await, 0);
 }

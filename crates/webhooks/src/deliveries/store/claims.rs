@@ -107,6 +107,21 @@ pub(in crate::deliveries) async fn take(
     .await
 }
 
+/// Those of the endpoints, locked by us, to which nobody is adding deliveries at the moment. Whoever wants to add some waits
+/// for us from now on, so what the next statement sees is all there is.
+pub(in crate::deliveries) async fn list_quiet(
+    connection: &mut PgConnection,
+    ready: &[Ready],
+) -> Result<Vec<EndpointId>, sqlx::Error> {
+    let ids: Vec<Uuid> = ready.iter().map(|endpoint| endpoint.id.uuid()).collect();
+    sqlx::query_scalar!(
+        r#"SELECT id AS "id: EndpointId" FROM webhooks.endpoints WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED"#,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// The keys that sign for these endpoints now, the oldest first.
 pub(in crate::deliveries) async fn list_keys(
     connection: &mut PgConnection,

@@ -15,10 +15,23 @@ pub(in crate::deliveries) struct Change {
     pub(in crate::deliveries) endpoint: EndpointId,
     /// Slots taken, or given back when negative.
     pub(in crate::deliveries) slots: i32,
+    /// What we know of what waits for it.
+    pub(in crate::deliveries) look: Look,
     /// Whether something arrived; none when nothing was tried.
     pub(in crate::deliveries) healthy: Option<bool>,
     /// The endpoint said that it wants no more.
     pub(in crate::deliveries) gone: bool,
+}
+
+/// How closely we looked at what is due for an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::deliveries) enum Look {
+    /// Not at all.
+    None,
+    /// We took what we saw, and somebody is adding more.
+    Busy,
+    /// We took what there was, and nobody can add more before our transaction ends.
+    Quiet,
 }
 
 /// Outcomes as PostgreSQL takes them: one array for each column.
@@ -72,8 +85,7 @@ pub(in crate::deliveries) async fn settle(
     outcomes: &[Outcome],
 ) -> Result<Vec<Change>, sqlx::Error> {
     let columns = Columns::of(outcomes);
-    sqlx::query_as!(
-        Change,
+    sqlx::query!(
         r#"WITH outcome AS (
                SELECT delivery_id, lease, status, pause_ms, gone, attempt_id, sent_at, duration_ms, http_status, error, answer
                FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::boolean[], $6::uuid[],
@@ -120,13 +132,23 @@ pub(in crate::deliveries) async fn settle(
         &columns.answers as &[Option<String>],
         DeliveryStatus::Delivered.as_str(),
     )
+    .map(|row| Change {
+        endpoint: row.endpoint,
+        slots: row.slots,
+        look: Look::None,
+        healthy: row.healthy,
+        gone: row.gone,
+    })
     .fetch_all(connection)
     .await
 }
 
-/// Counts slots, keeps the endpoint's health and decides when to look at it again: when the next delivery is due, but no
-/// later than the end of the newest lease, in case its holder dies; with every slot taken, only then. Says whether one of
-/// the endpoints is worth a look at once. The endpoints are locked.
+/// Counts slots, keeps the endpoint's health and decides when to look at it again; says whether one of the endpoints is worth
+/// a look at once. The endpoints are locked.
+///
+/// With every slot taken, that is when the newest lease ends, in case its holder dies: a slot that comes free is noticed
+/// here. After a quiet look it is when the next delivery is due, or that. Otherwise something may be waiting that cannot be
+/// seen yet, so the time is never put off.
 pub(in crate::deliveries) async fn change_endpoints(
     connection: &mut PgConnection,
     changes: &[Change],
@@ -134,25 +156,30 @@ pub(in crate::deliveries) async fn change_endpoints(
 ) -> Result<bool, sqlx::Error> {
     let endpoints: Vec<Uuid> = changes.iter().map(|change| change.endpoint.uuid()).collect();
     let slots: Vec<i32> = changes.iter().map(|change| change.slots).collect();
+    let quiet: Vec<bool> = changes.iter().map(|change| change.look == Look::Quiet).collect();
+    let busy: Vec<bool> = changes.iter().map(|change| change.look == Look::Busy).collect();
     let healthy: Vec<Option<bool>> = changes.iter().map(|change| change.healthy).collect();
     let gone: Vec<bool> = changes.iter().map(|change| change.gone).collect();
     let ready = sqlx::query_scalar!(
         r#"WITH change AS (
-               SELECT endpoint_id, slots, healthy, gone, now() + make_interval(secs => $5) AS lease_end
-               FROM unnest($1::uuid[], $2::integer[], $3::boolean[], $4::boolean[])
-                   AS change (endpoint_id, slots, healthy, gone)
+               SELECT endpoint.id, endpoint.in_flight + change.slots AS in_flight, quiet, healthy, gone,
+                      busy OR endpoint.in_flight >= endpoint.max_in_flight AS at_once,
+                      now() + make_interval(secs => $7) AS lease_end,
+                      (SELECT greatest(due.next_at, now())
+                       FROM webhooks.due_deliveries due
+                       WHERE due.endpoint_id = endpoint.id AND (due.lease IS NULL OR due.leased_until <= now())
+                       ORDER BY due.next_at LIMIT 1) AS next_due
+               FROM unnest($1::uuid[], $2::integer[], $3::boolean[], $4::boolean[], $5::boolean[], $6::boolean[])
+                   AS change (endpoint_id, slots, quiet, busy, healthy, gone)
+               JOIN webhooks.endpoints endpoint ON endpoint.id = change.endpoint_id
            )
            UPDATE webhooks.endpoints endpoint
-           SET in_flight = endpoint.in_flight + change.slots,
+           SET in_flight = change.in_flight,
                next_ready_at = CASE
-                   WHEN endpoint.in_flight + change.slots >= endpoint.max_in_flight THEN change.lease_end
-                   ELSE least(
-                       (SELECT greatest(due.next_at, now())
-                        FROM webhooks.due_deliveries due
-                        WHERE due.endpoint_id = endpoint.id AND (due.lease IS NULL OR due.leased_until <= now())
-                        ORDER BY due.next_at LIMIT 1),
-                       CASE WHEN endpoint.in_flight + change.slots > 0 THEN change.lease_end END)
-                   END,
+                   WHEN change.in_flight >= endpoint.max_in_flight THEN change.lease_end
+                   WHEN change.quiet THEN least(change.next_due, CASE WHEN change.in_flight > 0 THEN change.lease_end END)
+                   WHEN change.at_once THEN now()
+                   ELSE least(endpoint.next_ready_at, change.next_due) END,
                failing_since = CASE change.healthy
                    WHEN true THEN NULL
                    WHEN false THEN coalesce(endpoint.failing_since, now())
@@ -161,10 +188,12 @@ pub(in crate::deliveries) async fn change_endpoints(
                updated_at = CASE WHEN change.gone THEN now() ELSE endpoint.updated_at END,
                version = endpoint.version + CASE WHEN change.gone THEN 1 ELSE 0 END
            FROM change
-           WHERE endpoint.id = change.endpoint_id
+           WHERE endpoint.id = change.id
            RETURNING endpoint.next_ready_at <= now() AND endpoint.disabled_at IS NULL AS "ready""#,
         &endpoints,
         &slots,
+        &quiet,
+        &busy,
         &healthy as &[Option<bool>],
         &gone,
         lease_time.as_secs_f64(),

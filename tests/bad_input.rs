@@ -10,11 +10,14 @@ async fn post(home: &Home, person: &Person, path: &str, content_type: &str, body
     send(ask.body(body)).await
 }
 
-fn outcome(answer: &Answer) -> (u16, String, Vec<(String, String)>) {
+/// Status, code and `(field, code)` of each field at fault.
+type Outcome = (u16, String, Vec<(String, String)>);
+
+fn outcome(answer: &Answer) -> Outcome {
     answer.problem()
 }
 
-fn expected(status: u16, code: &str, fields: &[(&str, &str)]) -> (u16, String, Vec<(String, String)>) {
+fn expected(status: u16, code: &str, fields: &[(&str, &str)]) -> Outcome {
     let fields = fields.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect();
     (status, code.to_owned(), fields)
 }
@@ -24,17 +27,29 @@ async fn bad_bodies_are_problems_with_field_and_code() {
     let home = Home::open().await;
     let person = home.person("ada@example.com").await;
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let cases: Vec<(&str, &str, (u16, String, Vec<(String, String)>))> = vec![
+    let cases: Vec<(&str, &str, Outcome)> = vec![
         ("{\"name\":", "application/json", expected(400, "malformed_json", &[])),
         ("{\"name\":\"x\"} trailing", "application/json", expected(400, "malformed_json", &[])),
         ("{\"name\":1e400}", "application/json", expected(400, "malformed_json", &[])),
         ("{\"name\":\"\\ud800\"}", "application/json", expected(400, "malformed_json", &[])),
-        ("{\"name\":18446744073709551616}", "application/json", expected(422, "invalid_request", &[("name", "wrong_type")])),
+        (
+            "{\"name\":18446744073709551616}",
+            "application/json",
+            expected(422, "invalid_request", &[("name", "wrong_type")]),
+        ),
         ("{\"name\":5}", "application/json", expected(422, "invalid_request", &[("name", "wrong_type")])),
         ("{}", "application/json", expected(422, "invalid_request", &[("name", "required")])),
-        ("{\"name\":\"x\",\"name\":\"y\"}", "application/json", expected(422, "invalid_request", &[("name", "duplicate_field")])),
+        (
+            "{\"name\":\"x\",\"name\":\"y\"}",
+            "application/json",
+            expected(422, "invalid_request", &[("name", "duplicate_field")]),
+        ),
         ("{\"name\":\"x\",\"id\":1}", "application/json", expected(422, "invalid_request", &[("id", "unknown_field")])),
-        ("{\"name\":\"a\\u0000b\"}", "application/json", expected(422, "invalid_request", &[("name", "control_character")])),
+        (
+            "{\"name\":\"a\\u0000b\"}",
+            "application/json",
+            expected(422, "invalid_request", &[("name", "control_character")]),
+        ),
         ("{\"name\":\"\"}", "application/json", expected(422, "invalid_request", &[("name", "too_short")])),
         ("{\"name\":\"   \"}", "application/json", expected(422, "invalid_request", &[("name", "blank")])),
         ("{\"name\":\"x\"}", "text/plain", expected(415, "unsupported_media_type", &[])),
@@ -65,7 +80,11 @@ async fn oversized_and_compressed_bodies_are_refused() {
     let too_large = expected(413, "body_too_large", &[]);
     let json = "application/json";
     assert_eq!(outcome(&post(&home, &person, "/v1/organizations", json, body(70_000)).await), too_large);
-    assert_eq!(outcome(&post(&home, &person, "/v1/auth/login", json, body(9_000)).await), too_large, "8 KiB below /v1/auth");
+    assert_eq!(
+        outcome(&post(&home, &person, "/v1/auth/login", json, body(9_000)).await),
+        too_large,
+        "8 KiB below /v1/auth"
+    );
     let chunks: Vec<Result<Vec<u8>, std::io::Error>> = (0..80).map(|_| Ok(vec![b' '; 1024])).collect();
     let chunked = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
     assert_eq!(outcome(&post(&home, &person, "/v1/organizations", json, chunked).await), too_large, "chunked");
@@ -79,7 +98,9 @@ async fn bad_paths_cursors_limits_and_methods_are_refused() {
     let home = Home::open().await;
     let person = home.person("ada@example.com").await;
     let get = |path: String| send(home.ask(Method::GET, &path).bearer_auth(&person.token));
-    for path in ["/v1/organizations/not-an-id", "/v1/organizations/%00", "/v1/nothing", "/v1/organizations/..%2f..", "//v1/me"] {
+    for path in
+        ["/v1/organizations/not-an-id", "/v1/organizations/%00", "/v1/nothing", "/v1/organizations/..%2f..", "//v1/me"]
+    {
         assert_eq!(outcome(&get(path.to_owned()).await), expected(404, "not_found", &[]), "{path}");
     }
     let limit = expected(422, "invalid_request", &[("limit", "out_of_range")]);
@@ -93,7 +114,8 @@ async fn bad_paths_cursors_limits_and_methods_are_refused() {
     let wrong = send(home.ask(Method::PUT, "/v1/me").bearer_auth(&person.token)).await;
     assert_eq!(outcome(&wrong), expected(405, "method_not_allowed", &[]));
     assert_eq!(wrong.headers["allow"], "GET,HEAD");
-    let overridden = home.ask(Method::GET, "/v1/me").bearer_auth(&person.token).header("x-http-method-override", "DELETE");
+    let overridden =
+        home.ask(Method::GET, "/v1/me").bearer_auth(&person.token).header("x-http-method-override", "DELETE");
     send(overridden).await.expect(200);
 }
 
@@ -115,7 +137,9 @@ async fn heads_that_are_too_large_are_refused_by_us() {
 async fn every_answer_carries_the_protective_headers_and_a_request_id() {
     let home = Home::open().await;
     for path in ["/v1/plans", "/v1/me", "/nothing"] {
-        let answer = send(home.ask(Method::GET, path).header("x-request-id", "mine-1").header("origin", "https://evil.example")).await;
+        let answer =
+            send(home.ask(Method::GET, path).header("x-request-id", "mine-1").header("origin", "https://evil.example"))
+                .await;
         assert_eq!(answer.headers["x-request-id"], "mine-1", "{path}");
         assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(answer.headers["referrer-policy"], "no-referrer", "{path}");

@@ -75,7 +75,8 @@ fn every_text_and_list_is_bounded(document: &Value) -> Findings {
 }
 
 fn look_for_unbounded(place: &str, schema: &Value, findings: &mut Findings) {
-    let is = |kind: &str| schema["type"] == kind || schema["type"].as_array().is_some_and(|all| all.contains(&kind.into()));
+    let is =
+        |kind: &str| schema["type"] == kind || schema["type"].as_array().is_some_and(|all| all.contains(&kind.into()));
     let bounded = ["maxLength", "enum", "const", "format"].iter().any(|key| schema.get(*key).is_some());
     if is("string") && !bounded {
         findings.broken(format!("{place}: a text without maxLength"));

@@ -3,6 +3,7 @@
 mod architecture;
 mod authorization;
 mod bad_input;
+mod budgets;
 mod contract;
 mod faults;
 mod home;

@@ -30,7 +30,11 @@ async fn a_module_that_reads_another_modules_table_gets_permission_denied() {
                 Ok(_) => assert_eq!(owner, module, "{module} read {table}"),
                 Err(sqlx::Error::Database(error)) => {
                     assert_ne!(owner, module, "{module} cannot read its own {table}: {error}");
-                    assert_eq!(error.code().as_deref(), Some(INSUFFICIENT_PRIVILEGE), "{module} reading {table}: {error}");
+                    assert_eq!(
+                        error.code().as_deref(),
+                        Some(INSUFFICIENT_PRIVILEGE),
+                        "{module} reading {table}: {error}"
+                    );
                     assert!(error.message().contains("permission denied"), "{error}");
                 }
                 Err(other) => panic!("{module} reading {table}: {other}"),
@@ -53,7 +57,7 @@ async fn a_module_cannot_step_out_of_its_role_or_change_its_tables() {
         "DELETE FROM platform.jobs",
     ] {
         let refused = sqlx::raw_sql(statement).execute(&mut *connection).await.expect_err(statement);
-        let code = refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+        let code = refused.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
         assert_eq!(code.as_deref(), Some(INSUFFICIENT_PRIVILEGE), "{statement}: {refused}");
     }
 }

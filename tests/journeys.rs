@@ -43,11 +43,11 @@ async fn a_person_signs_up_and_their_receiver_hears_of_a_renamed_organization() 
     send(rename.json(&json!({ "name": "Acme & Daughters" }))).await.expect(200);
     home.work().await;
 
-    let received = receiver.received();
-    assert_eq!(received.len(), 1, "one message for one fact");
-    received[0].verify(&secret);
-    assert_eq!(received[0].headers["x-request-id"], "rename-1");
-    let message: Value = serde_json::from_slice(&received[0].body).expect("JSON");
+    let arrived = receiver.received();
+    assert_eq!(arrived.len(), 1, "one message for one fact");
+    arrived[0].verify(&secret);
+    assert_eq!(arrived[0].headers["x-request-id"], "rename-1");
+    let message: Value = serde_json::from_slice(&arrived[0].body).expect("JSON");
     assert_eq!(message["type"], "organization.updated");
     assert_eq!(message["data"]["name"], "Acme & Daughters");
 
@@ -90,8 +90,8 @@ async fn operators_see_probes_metrics_and_documents_that_the_public_does_not() {
 async fn a_panic_is_answered_as_a_problem_without_its_text() {
     telemetry::metrics_handle();
     let routes = axum::Router::new().route("/panic", axum::routing::get(panics));
-    let router = test_support::stack(test_support::People::default()).wrap(routes);
-    let answer = test_support::ApiClient::new(router).get("/panic").send().await;
+    let client = test_support::ApiClient::new(test_support::stack(test_support::People::default()).wrap(routes));
+    let answer = client.get("/panic").send().await;
     answer.expect_problem(500, "internal");
     assert!(!answer.text.contains("the secret cause"));
     assert!(telemetry::render().contains("http_panics_total"));

@@ -38,8 +38,8 @@ impl Receiver {
 }
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let received = Received { headers, body: body.to_vec() };
-    receiver.0.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+    let message = Received { headers, body: body.to_vec() };
+    receiver.0.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     StatusCode::OK
 }
 

@@ -1,8 +1,5 @@
 //! The module alone, through its router, with only the platform's schema and its own in the database.
 
-use std::cell::Cell;
-use std::sync::Once;
-
 use billing::{Billing, Config, Error, Needs};
 use platform::clock::Clock;
 use platform::db::Databases;
@@ -10,8 +7,7 @@ use platform::http::Routes;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use test_support::database::TestDatabase;
-use test_support::{ApiClient, People, database_config, stack, start_of_time};
-use tracing::span;
+use test_support::{ApiClient, People, Statements, database_config, stack, start_of_time};
 
 /// A database, and as many openings of the module over it as a test likes.
 struct House {
@@ -21,7 +17,6 @@ struct House {
 
 impl House {
     async fn build() -> Self {
-        Statements::start_counting();
         let database = TestDatabase::create(&[platform::db::MIGRATIONS, billing::MIGRATIONS]).await;
         let databases = Databases::open(&database_config(&database, &["billing"])).expect("the address is readable");
         Self { databases, database }
@@ -201,45 +196,4 @@ async fn the_whole_catalogue_costs_one_statement() {
     let before = Statements::sent();
     assert_eq!(codes(&catalogue(&client).await), ["free", "team", "business"]);
     assert_eq!(Statements::sent() - before, 1);
-}
-
-/// Counts the statements that each thread, and so each test, sends to the database: sqlx tells about every one.
-struct Statements;
-
-thread_local! {
-    static SENT: Cell<usize> = const { Cell::new(0) };
-}
-
-impl Statements {
-    /// For the whole process and before its first statement: whether anybody listens is remembered from then on.
-    fn start_counting() {
-        static STARTED: Once = Once::new();
-        STARTED.call_once(|| tracing::subscriber::set_global_default(Statements).expect("nobody else listens"));
-    }
-
-    fn sent() -> usize {
-        SENT.get()
-    }
-}
-
-impl tracing::Subscriber for Statements {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
-    }
-
-    fn event(&self, _: &tracing::Event<'_>) {
-        SENT.set(SENT.get() + 1);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
 }

@@ -42,14 +42,12 @@ fn concurrent_starts_share_one_server_and_the_last_user_stops_it() {
 #[test]
 fn development_data_outlives_a_killed_user_and_a_crash() {
     let root = directory();
-    let mut child = Command::new(std::env::current_exe().expect("knows itself"))
-        .args(["--exact", "use_a_cluster_until_killed", "--ignored", "--nocapture"])
+    let mut child = Command::new(env!("CARGO_BIN_EXE_use-until-killed"))
+        .arg(root.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("runs itself");
-    let mut input = child.stdin.take().expect("is piped");
-    writeln!(input, "{}", root.path().display()).expect("writes");
+        .expect("runs");
     let output = child.stdout.take().expect("is piped");
     let port = BufReader::new(output)
         .lines()
@@ -102,19 +100,6 @@ fn test_data_is_made_anew_after_a_crash_and_for_another_version() {
     assert!(data.is_still_there());
     start(Kind::Test, &root).stop().expect("stops");
     assert!(!data.is_still_there());
-}
-
-/// Reads the directory from its input, says the port, and waits for an end of its input that does not come.
-#[test]
-#[ignore = "the other process of development_data_outlives_a_killed_user_and_a_crash"]
-fn use_a_cluster_until_killed() {
-    let mut input = std::io::stdin().lines().map_while(Result::ok);
-    let Some(root) = input.next() else {
-        return;
-    };
-    let cluster = Cluster::start(Kind::Development, Path::new(&root)).expect("starts");
-    println!("\nport {}", cluster.port());
-    input.next();
 }
 
 #[test]

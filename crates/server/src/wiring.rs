@@ -143,7 +143,6 @@ impl House {
     }
 
     /// Every operation with its document.
-    #[must_use]
     pub fn api(&self) -> (Router, Document) {
         let v1 = Routes::new().merge(self.users.routes()).merge(self.billing.routes()).merge(self.webhooks.routes());
         // The next version is nested beside this one; see docs/evolving-the-api.md.
@@ -152,7 +151,6 @@ impl House {
     }
 
     /// What the public port serves; `developer` adds the documents and the mailbox.
-    #[must_use]
     pub fn public_router(&self, developer: bool) -> Router {
         let (api, document) = self.api();
         let mut routes = api.merge(self.health.public_routes());
@@ -163,7 +161,6 @@ impl House {
     }
 
     /// What the operators' port serves.
-    #[must_use]
     pub fn operations_router(&self) -> Router {
         let (_, document) = self.api();
         let databases = self.databases.clone();

@@ -142,6 +142,7 @@ impl Answer {
     /// # Panics
     /// When it is anything else.
     #[track_caller]
+    #[expect(clippy::must_use_candidate, reason = "most tests want the check alone")]
     pub fn expect_problem(&self, status: u16, code: &str) -> Vec<(String, String)> {
         let body = self.expect(status);
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);

@@ -37,6 +37,7 @@ impl TestDatabase {
     /// # Panics
     /// When no PostgreSQL is installed or a migration fails; the message says what to do.
     pub async fn create(migrations: &[Migrations]) -> Self {
+        crate::Statements::start_counting();
         match Self::try_create(migrations).await {
             Ok(database) => database,
             Err(error) => panic!("no test database: {}", with_causes(&*error)),

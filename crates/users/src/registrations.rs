@@ -16,7 +16,7 @@ use crate::tokens::OneTimeToken;
 use crate::{Error, Users, mails};
 
 /// How long a verification link works.
-const VERIFY_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
+const VERIFY_WITHIN: Duration = Duration::from_hours(24);
 
 platform::text! {
     /// What a person wants to be called.

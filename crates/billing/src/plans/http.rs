@@ -19,7 +19,7 @@ use crate::money::Money;
 const CACHE_FOR: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 pub(crate) fn routes() -> Routes<Billing> {
-    Routes::new().add(routes!(plan_list))
+    Routes::new().with(routes!(plan_list))
 }
 
 /// The plan catalogue

@@ -111,7 +111,10 @@ async fn set_up_role(connection: &mut PgConnection, module: &str, role: &str) ->
         let made = run(connection, format!("CREATE ROLE {quoted} NOLOGIN")).await;
         // Another process made it between the question and the attempt: 42710 duplicate_object, 23505 unique_violation.
         if let Err(error) = made
-            && !matches!(error.as_database_error().and_then(|e| e.code()).as_deref(), Some("42710" | "23505"))
+            && !matches!(
+                error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
+                Some("42710" | "23505")
+            )
         {
             return Err(error);
         }

@@ -18,8 +18,14 @@ const COALESCE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub struct Wakeups {
     pool: PgPool,
-    sleepers: Arc<Mutex<Vec<(&'static str, Arc<Notify>)>>>,
+    sleepers: Arc<Mutex<Vec<Sleeper>>>,
     sent: Arc<Mutex<Vec<Sent>>>,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    channel: &'static str,
+    bell: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -38,7 +44,7 @@ impl Wakeups {
     #[must_use]
     pub fn subscribe(&self, channel: &'static str) -> Arc<Notify> {
         let bell = Arc::new(Notify::new());
-        lock(&self.sleepers).push((channel, bell.clone()));
+        lock(&self.sleepers).push(Sleeper { channel, bell: bell.clone() });
         bell
     }
 
@@ -85,8 +91,8 @@ impl Wakeups {
     }
 
     fn ring(&self, channel: &str) {
-        for (_, bell) in lock(&self.sleepers).iter().filter(|(name, _)| *name == channel) {
-            bell.notify_one();
+        for sleeper in lock(&self.sleepers).iter().filter(|sleeper| sleeper.channel == channel) {
+            sleeper.bell.notify_one();
         }
     }
 

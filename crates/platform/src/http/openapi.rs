@@ -24,7 +24,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Adds the handlers of one path, from `utoipa_axum::routes!`.
     #[must_use]
-    pub fn add(self, handlers: UtoipaMethodRouter<S>) -> Self {
+    pub fn with(self, handlers: UtoipaMethodRouter<S>) -> Self {
         Self(self.0.routes(handlers))
     }
 
@@ -77,7 +77,6 @@ impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
 
 impl Routes {
     /// The router, and the document that describes it.
-    #[must_use]
     pub fn split(self, title: &str, version: &str) -> (Router, Document) {
         let (router, openapi) = self.0.split_for_parts();
         let document = serde_json::to_value(openapi).unwrap_or_default();

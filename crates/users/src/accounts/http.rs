@@ -10,7 +10,7 @@ use super::Account;
 use crate::Users;
 
 pub(crate) fn routes() -> Routes<Users> {
-    Routes::new().add(routes!(me_show))
+    Routes::new().with(routes!(me_show))
 }
 
 /// Your profile.

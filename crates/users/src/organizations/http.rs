@@ -13,8 +13,8 @@ use crate::Users;
 
 pub(crate) fn routes() -> Routes<Users> {
     Routes::new()
-        .add(routes!(organization_create, organization_list))
-        .add(routes!(organization_show, organization_update))
+        .with(routes!(organization_create, organization_list))
+        .with(routes!(organization_show, organization_update))
 }
 
 /// The organization you want.

@@ -41,14 +41,14 @@ impl Threads {
 
     pub(super) async fn hash(&self, password: &str) -> Result<String, Error> {
         let mut hash = Hash::unmatchable(self.secrets.generation());
-        hash.hash = self.compute(password, hash.clone()).await?.ok_or(Error::HashingBusy)?;
+        hash.output = self.compute(password, hash.clone()).await?.ok_or(Error::HashingBusy)?;
         Ok(hash.to_string())
     }
 
     pub(super) async fn verify(&self, password: &str, stored: &str) -> Result<Verdict, Error> {
         let Ok(hash) = stored.parse::<Hash>() else { return Ok(Verdict::Wrong) };
         let computed = self.compute(password, hash.clone()).await?;
-        let right = computed.is_some_and(|computed| bool::from(computed.ct_eq(&hash.hash)));
+        let right = computed.is_some_and(|computed| bool::from(computed.ct_eq(&hash.output)));
         Ok(match (right, hash.is_current(self.secrets.generation())) {
             (false, _) => Verdict::Wrong,
             (true, true) => Verdict::Right,

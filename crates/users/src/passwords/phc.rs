@@ -25,14 +25,14 @@ pub(super) struct Hash {
     pub(super) parameters: Parameters,
     pub(super) pepper: u8,
     pub(super) salt: [u8; SALT_BYTES],
-    pub(super) hash: [u8; HASH_BYTES],
+    pub(super) output: [u8; HASH_BYTES],
 }
 
 impl Hash {
     /// Random bytes in place of a hash.
     pub(super) fn unmatchable(pepper: u8) -> Self {
-        let (salt, hash) = (platform::ids::random_bytes(), platform::ids::random_bytes());
-        Self { parameters: PARAMETERS, pepper, salt, hash }
+        let (salt, output) = (platform::ids::random_bytes(), platform::ids::random_bytes());
+        Self { parameters: PARAMETERS, pepper, salt, output }
     }
 
     pub(super) fn is_current(&self, pepper: u8) -> bool {
@@ -43,7 +43,7 @@ impl Hash {
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Parameters { memory, passes, lanes } = self.parameters;
-        let (salt, hash) = (STANDARD_NO_PAD.encode(self.salt), STANDARD_NO_PAD.encode(self.hash));
+        let (salt, hash) = (STANDARD_NO_PAD.encode(self.salt), STANDARD_NO_PAD.encode(self.output));
         write!(f, "$argon2id$v=19$m={memory},t={passes},p={lanes},keyid={}${salt}${hash}", self.pepper)
     }
 }
@@ -67,7 +67,7 @@ impl FromStr for Hash {
             },
             pepper: number(pepper, "keyid=")?,
             salt: bytes(salt)?,
-            hash: bytes(hash)?,
+            output: bytes(hash)?,
         })
     }
 }

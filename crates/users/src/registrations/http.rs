@@ -11,7 +11,7 @@ use crate::Users;
 use crate::email::EmailText;
 
 pub(crate) fn routes() -> Routes<Users> {
-    Routes::new().add(routes!(registration_create)).add(routes!(registration_verify))
+    Routes::new().with(routes!(registration_create)).with(routes!(registration_verify))
 }
 
 /// Who signs up.

@@ -12,7 +12,7 @@ use crate::Users;
 use crate::email::EmailText;
 
 pub(crate) fn routes() -> Routes<Users> {
-    Routes::new().add(routes!(session_create)).add(routes!(session_refresh)).add(routes!(session_end))
+    Routes::new().with(routes!(session_create)).with(routes!(session_refresh)).with(routes!(session_end))
 }
 
 /// Who logs in.

@@ -10,7 +10,7 @@ use super::PublishedKey;
 use crate::Users;
 
 pub(crate) fn routes() -> Routes<Users> {
-    Routes::new().add(routes!(signing_key_list))
+    Routes::new().with(routes!(signing_key_list))
 }
 
 /// A JSON Web Key Set (RFC 7517).

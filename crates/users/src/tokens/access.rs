@@ -90,7 +90,7 @@ fn signature_only() -> Validation {
 }
 
 /// How long an access token is good for.
-pub(crate) const VALID_FOR: Duration = Duration::from_secs(600);
+pub(crate) const VALID_FOR: Duration = Duration::from_mins(10);
 
 #[cfg(test)]
 mod tests {

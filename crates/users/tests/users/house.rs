@@ -46,8 +46,8 @@ impl House {
         users.jobs(&mut jobs);
         let worker = Worker::new(jobs, &databases, test_support::jobs_config()).expect("jobs that fit together");
         let routes = platform::http::Routes::new().merge(users.root_routes()).nest("/v1", users.routes());
-        let router = test_support::stack(users.clone()).wrap(routes.split("test", "1").0);
-        Self { api: ApiClient::new(router), clock, mailbox, users, worker, database }
+        let api = ApiClient::new(test_support::stack(users.clone()).wrap(routes.split("test", "1").0));
+        Self { api, clock, mailbox, users, worker, database }
     }
 
     /// A house in which Ada has an account.

@@ -15,7 +15,7 @@ use crate::endpoints::http::EndpointPath;
 use crate::messages::MessageId;
 
 pub(crate) fn routes() -> Routes<Webhooks> {
-    Routes::new().add(routes!(delivery_list)).add(routes!(delivery_show))
+    Routes::new().with(routes!(delivery_list)).with(routes!(delivery_show))
 }
 
 /// The place of a delivery.

@@ -19,7 +19,7 @@ const MAX_EVENT_TYPES: usize = 50;
 const MAX_IN_FLIGHT: i32 = 100;
 
 pub(crate) fn routes() -> Routes<Webhooks> {
-    Routes::new().add(routes!(endpoint_create, endpoint_list)).add(routes!(
+    Routes::new().with(routes!(endpoint_create, endpoint_list)).with(routes!(
         endpoint_show,
         endpoint_update,
         endpoint_delete

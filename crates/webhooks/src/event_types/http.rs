@@ -13,7 +13,7 @@ use crate::Webhooks;
 const CACHE_FOR: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 pub(crate) fn routes() -> Routes<Webhooks> {
-    Routes::new().add(routes!(event_type_list))
+    Routes::new().with(routes!(event_type_list))
 }
 
 /// The event type catalogue

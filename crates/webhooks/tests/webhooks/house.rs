@@ -134,6 +134,15 @@ impl House {
         sqlx::query_scalar(sql).fetch_one(&mut self.owner().await).await.expect(sql)
     }
 
+    /// Sends what was ever sent once more, in a transaction that is still open, by somebody who draws no attention to it.
+    pub(crate) async fn add_uncommitted(&self) -> PgConnection {
+        let mut connection = self.owner().await;
+        let add = "BEGIN; INSERT INTO webhooks.due_deliveries (delivery_id, endpoint_id, message_id, next_at)
+                   SELECT gen_random_uuid(), endpoint_id, message_id, now() FROM webhooks.deliveries";
+        sqlx::raw_sql(add).execute(&mut connection).await.expect("adds");
+        connection
+    }
+
     /// Makes everything that waits due.
     pub(crate) async fn hurry(&self) {
         self.run_sql(

@@ -40,25 +40,76 @@ async fn two_loops_send_everything_once() {
 
 #[tokio::test]
 async fn no_more_than_its_slots_are_on_their_way_to_an_endpoint() {
+    const LEASED: &str = "SELECT count(*) FROM webhooks.due_deliveries WHERE lease IS NOT NULL";
     let house = House::open().await;
     let mut receiver = Receiver::hesitating([Reply::default()]).await;
+    house.register_with(&receiver.url, json!({ "max_in_flight": 3 })).await;
+    house.happen(2).await;
+    let worker = house.worker.clone();
+    let running = spawn("worker", async move { worker.run_due().await });
+    receiver.wait_for(2).await;
+    house.happen(4).await;
+    let other = house.another_worker();
+    let helping = spawn("worker", async move { other.run_due().await });
+    receiver.wait_for(1).await;
+    // Every slot is taken: nothing is due for anybody who looks.
+    assert_eq!(house.another_worker().run_due().await, 0);
+    assert_eq!((receiver.seen().len(), house.count(LEASED).await), (3, 3));
+    receiver.answer_all();
+    running.await.expect("the worker runs through");
+    helping.await.expect("the other worker runs through");
+    assert_eq!(receiver.seen().len(), 6);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hesitates_does_not_keep_the_others_waiting() {
+    let house = House::open().await;
+    let mut hesitating = Receiver::hesitating([Reply::default()]).await;
     let mut unhurried = Receiver::open().await;
-    house.register_with(&receiver.url, json!({ "max_in_flight": 2 })).await;
+    house.register_with(&hesitating.url, json!({ "max_in_flight": 2 })).await;
     house.register(&unhurried.url).await;
     house.happen(5).await;
     let worker = house.worker.clone();
     let running = spawn("worker", async move { worker.run_due().await });
-    receiver.wait_for(2).await;
     unhurried.wait_for(5).await;
-    // Nothing more is due for either endpoint, whoever looks.
-    house.another_worker().run_due().await;
+    hesitating.wait_for(2).await;
+    hesitating.answer_all();
+    running.await.expect("the worker runs through");
+    assert_eq!((hesitating.seen().len(), unhurried.seen().len()), (5, 5));
+}
+
+#[tokio::test]
+async fn what_is_added_while_a_loop_looks_is_not_forgotten() {
+    let house = House::open().await;
+    let receiver = Receiver::open().await;
+    house.register(&receiver.url).await;
+    house.happen(1).await;
+    house.worker.run_due().await;
+    // Somebody who found that the loop is about to look anyway, and has not committed yet.
+    house.hurry().await;
+    let mut adding = house.add_uncommitted().await;
+    assert_eq!(house.worker.run_due().await, 0, "there is nothing to be seen yet");
+    sqlx::raw_sql("COMMIT").execute(&mut adding).await.expect("commits");
+    assert_eq!(house.worker.run_due().await, 1);
     assert_eq!(receiver.seen().len(), 2);
-    receiver.answer();
-    receiver.answer();
+}
+
+#[tokio::test]
+async fn what_is_added_while_the_last_slot_comes_free_is_not_forgotten() {
+    let house = House::open().await;
+    let mut receiver = Receiver::hesitating([Reply::default()]).await;
+    house.register_with(&receiver.url, json!({ "max_in_flight": 1 })).await;
+    house.happen(1).await;
+    let worker = house.worker.clone();
+    let running = spawn("worker", async move { worker.run_due().await });
     receiver.wait_for(1).await;
+    // Somebody who found every slot taken, and has not committed yet.
+    let mut adding = house.add_uncommitted().await;
     receiver.answer_all();
     running.await.expect("the worker runs through");
-    assert_eq!((receiver.seen().len(), unhurried.seen().len()), (5, 5));
+    sqlx::raw_sql("COMMIT").execute(&mut adding).await.expect("commits");
+    assert_eq!(house.worker.run_due().await, 1);
+    assert_eq!(receiver.seen().len(), 2);
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ struct Desk {
     seen: Mutex<Vec<Seen>>,
     /// Answers for the next requests; the last one stays.
     replies: Mutex<VecDeque<Reply>>,
-    /// Requests answered only when a permit is added; closed: at once.
+    /// While it is open, nobody is answered.
     gate: Semaphore,
     arrivals: UnboundedSender<()>,
 }
@@ -68,7 +68,7 @@ impl Receiver {
         receiver
     }
 
-    /// Answers only when told to, by [`Receiver::answer`].
+    /// Answers only when told to, by [`Receiver::answer_all`].
     pub(crate) async fn hesitating(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
@@ -79,11 +79,6 @@ impl Receiver {
         let router = Router::new().route("/hook", post(receive)).with_state(desk.clone());
         spawn("receiver", async move { axum::serve(listener, router).await });
         Self { url, desk, arrivals }
-    }
-
-    /// Lets one request be answered.
-    pub(crate) fn answer(&self) {
-        self.desk.gate.add_permits(1);
     }
 
     /// Answers everything at once from now on.
@@ -112,10 +107,8 @@ async fn receive(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes)
     };
     desk.seen.lock().expect("not poisoned").push(Seen { headers, body });
     desk.arrivals.send(()).ok();
-    // A closed gate is an error, and everybody passes.
-    if let Ok(permit) = desk.gate.acquire().await {
-        permit.forget();
-    }
+    // It never has a permit; once it is closed, everybody passes.
+    drop(desk.gate.acquire().await);
     let headers: HeaderMap =
         reply.header.into_iter().map(|(name, value)| (name, value.parse().expect("a header value"))).collect();
     (reply.status, headers, "thank you").into_response()

@@ -1,4 +1,4 @@
-//! Rule 10: time, ids, randomness, outgoing HTTP, spawned tasks and environment variables come through platform. Clippy
+//! Invariant 10: time, ids, randomness, outgoing HTTP, spawned tasks and environment variables come through platform. Clippy
 //! bans the detours; these guards see to it that the bans stand and that nobody turns lints off.
 
 use crate::tree::{Findings, Tree};
@@ -26,7 +26,7 @@ const DETOURS: [&str; 16] = [
 /// The sizes that clippy keeps too, while one types.
 const LIMITS: [(&str, i64); 2] = [("too-many-arguments-threshold", 5), ("too-many-lines-threshold", 60)];
 
-/// Rule 10.
+/// Invariant 10.
 pub(super) fn detours_around_platform_are_banned(tree: &Tree) -> Findings {
     let mut findings = Findings::default();
     let settings: toml::Table = tree.text("clippy.toml").unwrap_or_default().parse().expect("clippy.toml is TOML");

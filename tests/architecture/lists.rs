@@ -1,4 +1,4 @@
-//! Rule 6: nothing returns an unbounded list from the database.
+//! Invariant 6: nothing returns an unbounded list from the database.
 
 use super::sql_homes::is_store;
 use crate::tree::{Findings, Function, Kind, Rust, Tree};
@@ -6,7 +6,7 @@ use crate::tree::{Findings, Function, Kind, Rust, Tree};
 /// Queries that cannot grow with the data although they carry no limit: file, function, reason.
 const BOUNDED_OTHERWISE: [(&str, &str, &str); 0] = [];
 
-/// Rule 6. Every query that may return many rows has a `LIMIT`, or its input bounds it (`= ANY(…)`, `unnest(…)`).
+/// Invariant 6. Every query that may return many rows has a `LIMIT`, or its input bounds it (`= ANY(…)`, `unnest(…)`).
 pub(super) fn every_list_is_bounded(tree: &Tree) -> Findings {
     check(tree, &BOUNDED_OTHERWISE)
 }

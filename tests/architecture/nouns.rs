@@ -1,4 +1,4 @@
-//! Rule 1: platform knows no business noun. The nouns are read from the modules: their names, their features, their tables.
+//! Invariant 1: platform knows no business noun. The nouns are read from the modules: their names, their features, their tables.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ const IDENTITY: &str = "crates/platform/src/caller.rs";
 /// Words that are also plain English where platform uses them: file, noun, reason. This list may only shrink.
 const ALSO_PLAIN_ENGLISH: [(&str, &str, &str); 0] = [];
 
-/// Rule 1, for words.
+/// Invariant 1, for words.
 pub(super) fn platform_knows_no_business_noun(tree: &Tree) -> Findings {
     check(tree, &ALSO_PLAIN_ENGLISH)
 }

@@ -21,18 +21,18 @@ const LINTS: [(&str, &str, &str); 11] = [
     ("clippy", "unwrap_used", "warn"),
 ];
 
-/// Rule 1.
+/// Invariant 1.
 pub(super) fn platform_stands_alone(tree: &Tree) -> Findings {
     may_depend_on(tree, |package| package == "platform", (&[], &["test-support"]))
 }
 
-/// Rule 2.
+/// Invariant 2.
 pub(super) fn modules_stand_on_platform(tree: &Tree) -> Findings {
     let modules = tree.modules();
     may_depend_on(tree, |package| modules.contains(&package.to_owned()), (&["platform"], &["platform", "test-support"]))
 }
 
-/// Rule 3, for packages.
+/// Invariant 3, for packages.
 pub(super) fn only_the_server_knows_modules(tree: &Tree) -> Findings {
     let modules = tree.modules();
     let knows_all = |package: &str| ["server", "tests"].contains(&package) || modules.contains(&package.to_owned());
@@ -40,7 +40,7 @@ pub(super) fn only_the_server_knows_modules(tree: &Tree) -> Findings {
     may_depend_on(tree, |package| !knows_all(package), (&ground, &ground))
 }
 
-/// Rule 10, for packages.
+/// Invariant 10, for packages.
 pub(super) fn modules_reach_the_outside_through_platform(tree: &Tree) -> Findings {
     let mut findings = Findings::default();
     for (folder, manifest) in tree.packages() {

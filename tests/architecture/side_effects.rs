@@ -1,4 +1,4 @@
-//! Rule 9: mail, events and jobs are recorded in the transaction that causes them. The functions that record one cannot be
+//! Invariant 9: mail, events and jobs are recorded in the transaction that causes them. The functions that record one cannot be
 //! called without it.
 
 use crate::tree::{Findings, Function, Rust, Shows, Tree};
@@ -10,7 +10,7 @@ const RECORDERS: [(&str, &str); 3] = [
     ("crates/platform/src/mail", "send"),
 ];
 
-/// Rule 9.
+/// Invariant 9.
 pub(super) fn side_effects_take_the_transaction(tree: &Tree) -> Findings {
     let mut findings = Findings::default();
     for (place, name) in RECORDERS {

@@ -1,8 +1,8 @@
-//! Rules 4 and 5: whose tables a module names, and in which files SQL and HTTP stand.
+//! Invariants 4 and 5: whose tables a module names, and in which files SQL and HTTP stand.
 
 use crate::tree::{Findings, Kind, Tree, sql, words};
 
-/// Rule 4, in the SQL of stores and migrations.
+/// Invariant 4, in the SQL of stores and migrations.
 pub(super) fn sql_names_its_own_schema_only(tree: &Tree) -> Findings {
     let mut findings = Findings::default();
     let modules = tree.modules();
@@ -21,7 +21,7 @@ pub(super) fn sql_names_its_own_schema_only(tree: &Tree) -> Findings {
     findings
 }
 
-/// Rule 4: a foreign key refers to a table of the same schema, written out.
+/// Invariant 4: a foreign key refers to a table of the same schema, written out.
 pub(super) fn foreign_keys_stay_at_home(tree: &Tree) -> Findings {
     let mut findings = Findings::default();
     for module in tree.modules() {
@@ -43,7 +43,7 @@ pub(super) fn foreign_keys_stay_at_home(tree: &Tree) -> Findings {
     findings
 }
 
-/// Rule 5, SQL.
+/// Invariant 5, SQL.
 pub(super) fn only_store_files_hold_sql(tree: &Tree) -> Findings {
     const OTHER_WAYS: [&str; 3] = ["raw_sql", "QueryBuilder", "Executor"];
     const VERBS: [&str; 5] = ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "WITH "];
@@ -71,7 +71,7 @@ pub(super) fn only_store_files_hold_sql(tree: &Tree) -> Findings {
     findings
 }
 
-/// Rule 5, HTTP.
+/// Invariant 5, HTTP.
 pub(super) fn only_http_files_speak_http(tree: &Tree) -> Findings {
     const WEB: [&str; 3] = ["axum", "utoipa", "utoipa_axum"];
     let mut findings = Findings::default();

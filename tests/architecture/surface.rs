@@ -1,4 +1,4 @@
-//! Rule 11: what a module shows to others: its front door, what that needs and answers, its ports and its events.
+//! Invariant 11: what a module shows to others: its front door, what that needs and answers, its ports and its events.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::tree::{Findings, Kind, Rust, Shows, Tree};
 /// What every module may show besides its front door, by name.
 const SHOWN: [&str; 6] = ["Needs", "Config", "MIGRATIONS", "Error", "ports", "events"];
 
-/// Rule 11.
+/// Invariant 11.
 pub(super) fn modules_show_their_front_door_only(tree: &Tree) -> Findings {
     let mut findings = Findings::default();
     for module in tree.modules() {

@@ -1,4 +1,4 @@
-//! Rule 3: modules meet in the wiring of the server and nowhere else.
+//! Invariant 3: modules meet in the wiring of the server and nowhere else.
 
 use crate::tree::{Findings, Kind, Rust, Tree};
 
@@ -6,7 +6,7 @@ use crate::tree::{Findings, Kind, Rust, Tree};
 const MEETING_PLACES: [&str; 3] =
     ["crates/server/src/wiring.rs", "crates/server/src/wiring/", "crates/server/src/config.rs"];
 
-/// Rule 3.
+/// Invariant 3.
 pub(super) fn only_wiring_names_two_modules(tree: &Tree) -> Findings {
     let mut findings = Findings::default();
     let modules = tree.modules();

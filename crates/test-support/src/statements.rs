@@ -1,6 +1,8 @@
 use std::cell::Cell;
+use std::fmt;
 use std::sync::Once;
 
+use tracing::field::{Field, Visit};
 use tracing::span;
 
 /// Counts the statements that each thread, and so each test, sends to the database: sqlx tells about every one. For budgets
@@ -31,8 +33,12 @@ impl tracing::Subscriber for Statements {
         metadata.target() == "sqlx::query"
     }
 
-    fn event(&self, _: &tracing::Event<'_>) {
-        SENT.set(SENT.get() + 1);
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut statement = IsWakeUp(false);
+        event.record(&mut statement);
+        if !statement.0 {
+            SENT.set(SENT.get() + 1);
+        }
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -46,4 +52,15 @@ impl tracing::Subscriber for Statements {
     fn enter(&self, _: &span::Id) {}
 
     fn exit(&self, _: &span::Id) {}
+}
+
+/// Wake-ups follow a commit some time later and at most every 50 ms: they belong to no request.
+struct IsWakeUp(bool);
+
+impl Visit for IsWakeUp {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "summary" {
+            self.0 = format!("{value:?}").contains("pg_notify");
+        }
+    }
 }

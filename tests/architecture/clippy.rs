@@ -1,5 +1,5 @@
-//! Invariant 10: time, ids, randomness, outgoing HTTP, spawned tasks and environment variables come through platform. Clippy
-//! bans the detours; these guards see to it that the bans stand and that nobody turns lints off.
+//! Invariant 10: time, ids, randomness, outgoing HTTP, spawned tasks and environment variables come through
+//! platform. Clippy bans the detours; these guards see to it that the bans stand and that nobody turns lints off.
 
 use crate::tree::{Findings, Tree};
 

@@ -1,4 +1,5 @@
-//! Invariant 1: platform knows no business noun. The nouns are read from the modules: their names, their features, their tables.
+//! Invariant 1: platform knows no business noun. The nouns are read from the modules: their names, their
+//! features, their tables.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Invariant 9: mail, events and jobs are recorded in the transaction that causes them. The functions that record one cannot be
-//! called without it.
+//! Invariant 9: mail, events and jobs are recorded in the transaction that causes them. The functions that record
+//! one cannot be called without it.
 
 use crate::tree::{Findings, Function, Rust, Shows, Tree};
 

@@ -75,9 +75,11 @@ fn the_page_of_every_module_agrees_with_its_code() {
 mod controls {
     use super::*;
 
-    const PAGE: &str = "# Orders\n## What\n## Words\n## Tables\n- `orders.carts`: one each\n## Routes\n| `GET /v1/carts` | lists |\n\
+    const PAGE: &str = "# Orders\n## What\n## Words\n## Tables\n- `orders.carts`: one each\n\
+        ## Routes\n| `GET /v1/carts` | lists |\n\
         ## Asks\n- `Buyers`\n## Tells\n- `orders.cart_filled.v1`\n## Hears\n- `stock.shelf_emptied.v1`\n\
-        ## Jobs\n- `orders.sweep`\n- `orders.ship`\n## Who may\n## What can go wrong\n- `cart_full`\n- `not_you`\n- `gone`\n- `away` from platform, not `this`\n\
+        ## Jobs\n- `orders.sweep`\n- `orders.ship`\n## Who may\n\
+        ## What can go wrong\n- `cart_full`\n- `not_you`\n- `gone`\n- `away` from platform, not `this`\n\
         ## Where to start reading\n";
 
     const ERRORS: &str = "fn f() { Problem::new(StatusCode::CONFLICT, \"cart_full\", \"full\");\n\

@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn tables_are_what_the_migrations_leave_behind() {
-        let first = "CREATE TABLE shop.orders (id uuid PRIMARY KEY, price numeric(1, 2), CHECK (price > 0)); CREATE TABLE shop.gone (a int);";
+        let first = "CREATE TABLE shop.orders (id uuid PRIMARY KEY, price numeric(1, 2), CHECK (price > 0));\n\
+            CREATE TABLE shop.gone (a int);";
         let second = "ALTER TABLE shop.orders ADD COLUMN IF NOT EXISTS note text; DROP TABLE IF EXISTS shop.gone;";
         let tables = tables([first, second].into_iter());
         assert_eq!(tables.len(), 1);

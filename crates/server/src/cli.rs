@@ -1,5 +1,6 @@
 //! The commands of the binary.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -79,6 +80,11 @@ fn complain(error: &dyn std::error::Error) {
     }
 }
 
+/// Prints a line for people or pipes. A reader that went away, as `head` does, is no failure.
+pub(crate) fn say(text: &str) {
+    writeln!(std::io::stdout(), "{text}").ok();
+}
+
 async fn execute(command: Option<Command>) -> Result<ExitCode, StartError> {
     match command {
         #[cfg(feature = "dev")]
@@ -132,24 +138,22 @@ pub(crate) async fn bring_up_to_date(house: &House, config: &Config) -> Result<(
 }
 
 /// The document needs no database: nothing is connected.
-#[expect(clippy::print_stdout, reason = "the document is this command's output")]
 fn print_document() -> Result<(), StartError> {
     let (_, mut config) = read()?;
     if config.database.url.is_empty() {
         config.database.url = "postgres://localhost/nowhere".to_owned().into();
     }
     let house = House::assemble(config, &Clock::system(), &Shutdown::new())?;
-    print!("{}", house.api().1.to_json());
+    say(house.api().1.to_json().trim_end());
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the configuration is this command's output")]
 fn print_config() -> Result<(), StartError> {
     let (environment, config) = read()?;
-    println!("# environment: {}", environment.as_str());
-    println!("{}", serde_json::to_string_pretty(&config).unwrap_or_default());
+    say(&format!("# environment: {}", environment.as_str()));
+    say(&serde_json::to_string_pretty(&config).unwrap_or_default());
     for (key, complaint) in config.complaints(environment) {
-        println!("# not usable: {key} {complaint}");
+        say(&format!("# not usable: {key} {complaint}"));
     }
     Ok(())
 }

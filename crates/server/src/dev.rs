@@ -57,7 +57,7 @@ pub(crate) async fn reset() -> Result<(), StartError> {
         .await?;
     connection.close().await?;
     cluster.stop()?;
-    say("The development database is gone; `cargo run` makes a new one.");
+    cli::say("The development database is gone; `cargo run` makes a new one.");
     Ok(())
 }
 
@@ -121,7 +121,7 @@ fn print_banner(config: &Config, running: &Running, cluster: Option<&Cluster>, b
     };
     let name = &config.service.name;
     let seconds = format!("{}.{:02}", began.elapsed().as_secs(), began.elapsed().subsec_millis() / 10);
-    say(&format!(
+    cli::say(&format!(
         "
 {name} is ready after {seconds} s. Ctrl-C ends it.
 
@@ -144,9 +144,4 @@ Try it:
 /// Without the `..` of the way there.
 fn shown(path: &Path) -> String {
     path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
-}
-
-#[expect(clippy::print_stdout, reason = "what a developer sees after the start")]
-fn say(text: &str) {
-    println!("{text}");
 }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::check::{StartError, read};
+use crate::cli::say;
 use crate::{Config, Environment, migrations};
 
 const OLDEST_POSTGRES: i32 = 150_000;
@@ -32,23 +33,21 @@ struct Report {
 }
 
 impl Report {
-    #[expect(clippy::print_stdout, reason = "the report is this command's output")]
     fn add(&mut self, what: &str, finding: Finding) {
         match finding {
-            Finding::Good(fact) => println!("  ok    {what}: {fact}"),
+            Finding::Good(fact) => say(&format!("  ok    {what}: {fact}")),
             Finding::Bad { cause, mend } => {
                 self.bad += 1;
-                println!("  WRONG {what}: {cause}\n        mend: {mend}");
+                say(&format!("  WRONG {what}: {cause}\n        mend: {mend}"));
             }
         }
     }
 }
 
 /// Runs every check; the exit code says whether all is well.
-#[expect(clippy::print_stdout, reason = "the report is this command's output")]
 pub(crate) async fn run(replicas: u32) -> Result<ExitCode, StartError> {
     let (environment, mut config) = read()?;
-    println!("Checking for the environment `{}`:", environment.as_str());
+    say(&format!("Checking for the environment `{}`:", environment.as_str()));
     let mut report = Report::default();
     check_configuration(&mut report, &config, environment);
     let cluster = find_database(&mut report, &mut config).await;
@@ -60,9 +59,9 @@ pub(crate) async fn run(replicas: u32) -> Result<ExitCode, StartError> {
     check_port(&mut report, "http.operations_address", operations, "APP__HTTP__OPERATIONS_ADDRESS").await;
     leave(cluster)?;
     match report.bad {
-        0 => println!("All is well."),
-        1 => println!("One thing is wrong."),
-        count => println!("{count} things are wrong."),
+        0 => say("All is well."),
+        1 => say("One thing is wrong."),
+        count => say(&format!("{count} things are wrong.")),
     }
     Ok(if report.bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -95,8 +94,7 @@ async fn find_database(report: &mut Report, config: &mut Config) -> BuiltIn {
             report.add("server binaries", Finding::Good(fact));
         }
         Err(error) => {
-            let mend = "install PostgreSQL 15 or newer, or run `docker compose up -d postgres` and set DATABASE_URL";
-            report.add("server binaries", bad(error.to_string(), mend));
+            report.add("server binaries", bad(error.to_string(), "one of the above, then `doctor` again"));
             return None;
         }
     }

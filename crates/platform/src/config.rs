@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use config::{Config, File, FileFormat};
+use config::builder::DefaultState;
+use config::{Config, ConfigBuilder, File, FileFormat, Value};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
+
+type Builder = ConfigBuilder<DefaultState>;
 
 /// A value that is never printed: `Debug` and `Serialize` show `***`.
 #[derive(Clone, Default, Deserialize)]
@@ -123,15 +126,32 @@ pub fn load<T: DeserializeOwned>(layers: &[&str], variables: &BTreeMap<String, S
             None => (name, value.clone()),
         };
         let key = name.to_ascii_lowercase().replace("__", ".");
-        builder = builder
-            .set_override(&key, value)
-            .map_err(|error| ConfigError::Key { key, complaint: error.to_string() })?;
+        builder = override_key(builder, key, value)?;
     }
     let merged = builder.build().map_err(ConfigError::Unreadable)?;
     serde_path_to_error::deserialize(merged).map_err(|error| {
         let key = error.path().to_string();
-        ConfigError::Key { key, complaint: error.into_inner().to_string() }
+        ConfigError::Key { key, complaint: without_value(&error.into_inner()) }
     })
+}
+
+/// Variables hold text; one that reads as a TOML list becomes one.
+fn override_key(builder: Builder, key: String, value: String) -> Result<Builder, ConfigError> {
+    let as_list = || File::from_str(&format!("list = {value}"), FileFormat::Toml);
+    let list = value.starts_with('[').then(|| Config::builder().add_source(as_list()).build().ok()).flatten();
+    let list = list.and_then(|list| list.get::<Value>("list").ok());
+    let set = builder.set_override(&key, list.unwrap_or_else(|| Value::from(value)));
+    set.map_err(|error| ConfigError::Key { key, complaint: without_value(&error) })
+}
+
+/// The library quotes values of the wrong type; one of them may be a secret in the wrong place.
+fn without_value(error: &config::ConfigError) -> String {
+    let text = error.to_string();
+    if text.contains("invalid type") || text.contains("invalid value") {
+        "has a value of the wrong type or shape".to_owned()
+    } else {
+        text
+    }
 }
 
 /// The variables of this process that may hold configuration.
@@ -190,6 +210,25 @@ mod tests {
         assert!(unknown.to_string().contains("prot"), "{unknown}");
         let wrong = load::<Sample>(&[DEFAULTS], &variables(&[("APP__HTTP__PORT", "many")])).expect_err("wrong type");
         assert!(wrong.to_string().contains("http.port"), "{wrong}");
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        for variable in ["APP__HTTP", "APP__HTTP__PORT", "APP__HTTP__SECRET__DEEPER"] {
+            let error = load::<Sample>(&[DEFAULTS], &variables(&[(variable, "hunter2")])).expect_err(variable);
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_may_hold_a_list() {
+        #[derive(Deserialize)]
+        struct Lists {
+            names: Vec<String>,
+        }
+        let lists: Lists = load(&["names = []"], &variables(&[("APP__NAMES", "[\"a\", \"b\"]")])).expect("valid");
+        assert_eq!(lists.names, ["a", "b"]);
+        assert!(load::<Lists>(&["names = []"], &variables(&[("APP__NAMES", "[broken")])).is_err());
     }
 
     #[test]

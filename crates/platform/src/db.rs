@@ -87,7 +87,9 @@ impl Databases {
         let role_prefix = config.role_prefix.clone();
         let role_prefix = role_prefix.unwrap_or_else(|| options.get_database().unwrap_or("postgres").to_owned());
         let own = pool(config, PLATFORM, options.clone());
-        let platform = Db { wakeups: Wakeups::new(own.clone()), pool: own };
+        let listening =
+            PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone().application_name("listening"));
+        let platform = Db { wakeups: Wakeups::new(own.clone(), listening), pool: own };
         let open_module = |module: &String| {
             let role = [("role", role_name(&role_prefix, module))];
             let options = if config.roles { options.clone().options(role) } else { options.clone() };
@@ -110,6 +112,11 @@ impl Databases {
     #[must_use]
     pub fn module(&self, module: &str) -> Db {
         self.modules.get(module).cloned().unwrap_or_else(|| panic!("database.connections.{module} is missing"))
+    }
+
+    /// Every pool, the platform's first.
+    pub fn pools(&self) -> impl Iterator<Item = &Db> {
+        std::iter::once(&self.platform).chain(self.modules.values())
     }
 
     /// Sets the gauges of every pool; called when metrics are read.

@@ -1,4 +1,4 @@
-//! The ground floor against a real database.
+//! The ground floor against a real database and on real sockets.
 
 #[path = "platform/events.rs"]
 mod events;
@@ -12,3 +12,7 @@ mod jobs_fail;
 mod jobs_worker;
 #[path = "platform/once.rs"]
 mod once;
+#[path = "platform/serving.rs"]
+mod serving;
+#[path = "platform/site.rs"]
+mod site;

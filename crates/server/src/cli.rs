@@ -10,8 +10,9 @@ use platform::shutdown::Shutdown;
 use platform::telemetry;
 
 use crate::check::{StartError, read, read_checked};
+use crate::config::HttpConfig;
 use crate::process::Parts;
-use crate::{Config, House, Listeners, doctor, migrations, start};
+use crate::{Config, Environment, House, Listeners, doctor, migrations, start};
 
 /// A modular-monolith web service.
 ///
@@ -103,9 +104,10 @@ async fn execute(command: Option<Command>) -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `serve` and `work`: expect a migrated database and never change it.
+/// `serve` and `work`: expect a migrated database and never migrate it.
 async fn run_parts(api: bool, worker: bool) -> Result<(), StartError> {
-    let (_, config) = read_checked()?;
+    let (environment, config) = read_checked()?;
+    refuse_the_world(environment, &config)?;
     let telemetry = telemetry::init(&config.telemetry, &config.service.name, env!("CARGO_PKG_VERSION"))?;
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config, api).await?;
@@ -118,6 +120,20 @@ async fn run_parts(api: bool, worker: bool) -> Result<(), StartError> {
     tracing::info!(public = running.public.map(tracing::field::display), operations = %running.operations, "ready");
     running.finish().await;
     telemetry.shutdown().await;
+    Ok(())
+}
+
+/// Outside production secrets are public, outgoing calls are not checked and mail stays in memory: this machine only.
+pub(crate) fn refuse_the_world(environment: Environment, config: &Config) -> Result<(), StartError> {
+    let HttpConfig { address, operations_address, .. } = config.http;
+    for (key, address) in [("http.address", address), ("http.operations_address", operations_address)] {
+        if environment != Environment::Production && !address.ip().is_loopback() {
+            return Err(StartError::Refused(format!(
+                "{key} is {address}, but outside production the service listens on this machine only; \
+                 use 127.0.0.1, or set APP_ENVIRONMENT=production"
+            )));
+        }
+    }
     Ok(())
 }
 

@@ -122,6 +122,7 @@ impl Config {
     pub fn complaints(&self, environment: Environment) -> Vec<(String, String)> {
         let strict = environment == Environment::Production;
         let mut complaints = self.service.complaints(strict);
+        complaints.extend(self.http.server.complaints());
         complaints.extend(self.http.stack.complaints());
         complaints.extend(self.database.complaints());
         complaints.extend(self.secrets.complaints(strict));
@@ -129,6 +130,8 @@ impl Config {
         complaints.extend(self.jobs.complaints());
         complaints.extend(self.mail.complaints(strict));
         complaints.extend(self.outbound.complaints(strict));
+        complaints.extend(self.users.complaints());
+        complaints.extend(self.billing.complaints());
         complaints.extend(self.webhooks.complaints());
         if strict && self.database.url.is_empty() {
             complaints.push(("database.url".to_owned(), "is missing: say where PostgreSQL is".to_owned()));

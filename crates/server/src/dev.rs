@@ -7,6 +7,7 @@ use dev_postgres::{Cluster, Kind};
 use platform::clock::Clock;
 use platform::shutdown::Shutdown;
 use platform::telemetry;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::check::{StartError, read_checked};
@@ -90,23 +91,22 @@ fn data_directory() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.data/postgres")
 }
 
-/// Development shows mail and documents to anyone who can reach it, so it stays on this machine.
+/// Development migrates and seeds whatever it finds and shows mail to anyone who can reach it: this machine only.
 fn refuse_the_world(environment: Environment, config: &Config) -> Result<(), StartError> {
     if environment == Environment::Production {
         return Err(StartError::Refused(
             "`dev` does not run in production; use `serve`, `work` and `migrate`".to_owned(),
         ));
     }
-    for (key, address) in
-        [("http.address", config.http.address), ("http.operations_address", config.http.operations_address)]
-    {
-        if !address.ip().is_loopback() {
-            let refusal =
-                format!("`dev` listens on this machine only, but {key} is {address}; use 127.0.0.1 or `serve`");
-            return Err(StartError::Refused(refusal));
-        }
+    let url = config.database.url.expose();
+    let options = (!url.is_empty()).then(|| url.parse::<PgConnectOptions>()).transpose()?;
+    let host = options.as_ref().map_or("localhost", PgConnectOptions::get_host);
+    if !host.starts_with('/') && !["localhost", "127.0.0.1", "::1", "[::1]"].contains(&host) {
+        let refusal =
+            format!("`dev` migrates and seeds the database it is given, so it uses none on {host}; unset DATABASE_URL");
+        return Err(StartError::Refused(refusal));
     }
-    Ok(())
+    cli::refuse_the_world(environment, config)
 }
 
 fn print_banner(config: &Config, running: &Running, cluster: Option<&Cluster>, began: Instant) {

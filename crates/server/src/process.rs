@@ -40,12 +40,35 @@ pub struct Running {
 }
 
 impl Running {
+    fn add(&mut self, part: &'static str, work: impl Future<Output = ()> + Send + 'static, shutdown: &Shutdown) {
+        let end = EndTogether { part, shutdown: shutdown.clone() };
+        self.tasks.push(telemetry::spawn(part, async move {
+            let _end = end;
+            work.await;
+        }));
+    }
+
     /// Waits until everything has ended, which happens after shutdown begins.
     pub async fn finish(self) {
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a part of the process failed");
             }
+        }
+    }
+}
+
+/// A process that lost one of its parts, be it to a panic, is no use half alive: it ends and is started anew.
+struct EndTogether {
+    part: &'static str,
+    shutdown: Shutdown,
+}
+
+impl Drop for EndTogether {
+    fn drop(&mut self) {
+        if !self.shutdown.is_begun() {
+            tracing::error!(part = self.part, "a part of the process ended early; shutting down");
+            self.shutdown.begin();
         }
     }
 }
@@ -72,15 +95,15 @@ pub fn start(
     let ended = Shutdown::new();
     if let Some(listener) = public {
         let serving = serve(listener, house.public_router(parts.developer), server.clone(), shutdown.clone());
-        running.tasks.push(telemetry::spawn("api", serving));
+        running.add("api", serving, shutdown);
     }
     if parts.worker {
         let (worker, stop) = (house.worker.clone(), shutdown.clone());
-        running.tasks.push(telemetry::spawn("worker", async move { worker.run(stop).await }));
+        running.add("worker", async move { worker.run(stop).await }, shutdown);
         let (wakeups, stop) = (house.databases.wakeups().clone(), shutdown.clone());
-        running.tasks.push(telemetry::spawn("wake-ups", async move { wakeups.listen(stop).await }));
+        running.add("wake-ups", async move { wakeups.listen(stop).await }, shutdown);
     }
-    let probes = serve(operations, house.operations_router(), server.clone(), ended.clone());
+    let probes = serve(operations, house.operations_router(), server.without_grace(), ended.clone());
     let probes = telemetry::spawn("operations", probes);
     let busy = std::mem::take(&mut running.tasks);
     running.tasks.push(telemetry::spawn("end", async move {

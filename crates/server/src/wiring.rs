@@ -116,11 +116,14 @@ impl House {
         Ok(Self { databases, health, mailbox, users, billing, webhooks, worker, config, secrets })
     }
 
-    /// What every serving or working process loads before it is ready.
+    /// What every serving or working process checks and loads before it is ready; a module without its role is noticed here.
     ///
     /// # Errors
     /// When the database is away or the signing keys cannot be opened.
     pub async fn load(&self) -> Result<(), WiringError> {
+        for pool in self.databases.pools() {
+            pool.ping().await?;
+        }
         Ok(self.users.load_keys().await?)
     }
 

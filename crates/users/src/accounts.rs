@@ -21,8 +21,7 @@ pub struct Account {
     pub created_at: DateTime<Utc>,
 }
 
-/// What logging in compares.
-#[derive(Clone, Debug)]
+/// What logging in compares. Not `Debug`: it holds a password's hash.
 pub(crate) struct Login {
     pub(crate) id: UserId,
     pub(crate) password_hash: String,

@@ -14,7 +14,7 @@ platform::text! {
 pub(crate) struct Email {
     /// Trimmed, NFC, domain in ASCII (IDNA), all lower case: what is unique.
     pub(crate) canonical: String,
-    /// Trimmed, otherwise as written: where mail goes.
+    /// Trimmed and NFC, domain in ASCII, otherwise as written: where mail goes.
     pub(crate) mail_to: String,
 }
 
@@ -41,7 +41,7 @@ impl Email {
         if canonical.len() > MAX_BYTES || mail_to.len() > MAX_BYTES {
             return Err(Error::InvalidEmail("is too long"));
         }
-        Ok(Self { canonical, mail_to })
+        Ok(Self { canonical, mail_to: format!("{local}@{domain}") })
     }
 }
 

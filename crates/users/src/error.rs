@@ -27,6 +27,9 @@ pub enum Error {
     /// More passwords wait to be hashed than can be served in time.
     #[error("too many passwords wait to be hashed")]
     HashingBusy,
+    /// A stored hash cannot be computed again: its pepper's generation is missing from the configuration.
+    #[error("a password hash cannot be checked; was the root secret of its generation removed?")]
+    HashingBroken,
     /// It does not exist, or it is not the caller's.
     #[error("not found")]
     NotFound,
@@ -69,7 +72,7 @@ impl From<Error> for Problem {
             Error::Forbidden => Self::forbidden(),
             Error::VersionMismatch(problem) => problem,
             Error::Once(error) => error.into(),
-            Error::SigningKeys(_) => Self::internal(error),
+            Error::SigningKeys(_) | Error::HashingBroken => Self::internal(error),
             Error::Database(error) => error.into(),
         }
     }

@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod authority;
+mod config;
 mod email;
 mod error;
 pub mod events;
@@ -26,9 +27,9 @@ use platform::http::Routes;
 use platform::jobs::Jobs;
 use platform::mail::Mailer;
 use platform::secrets::Secrets;
-use serde::{Deserialize, Serialize};
 
 pub use accounts::Account;
+pub use config::Config;
 pub use error::Error;
 pub use organizations::{NewOrganization, Organization, OrganizationName};
 pub use passwords::HashingConfig;
@@ -40,16 +41,6 @@ pub const MODULE: &str = "users";
 
 /// The module's tables.
 pub const MIGRATIONS: Migrations = Migrations { module: MODULE, migrator: sqlx::migrate!("../../migrations/users") };
-
-/// What the module lets operators decide.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// How long sessions and their tokens live.
-    pub sessions: SessionConfig,
-    /// How many password hashes may wait.
-    pub hashing: HashingConfig,
-}
 
 /// What the module stands on.
 pub struct Needs {

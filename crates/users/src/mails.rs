@@ -3,14 +3,13 @@
 use platform::config::ServiceConfig;
 use platform::mail::Mail;
 
-use crate::email::Email;
 use crate::tokens::OneTimeToken;
 
-pub(crate) fn verify(service: &ServiceConfig, email: &Email, token: &OneTimeToken) -> Mail {
+pub(crate) fn verify(service: &ServiceConfig, mail_to: &str, token: &OneTimeToken) -> Mail {
     let ServiceConfig { name, public_url } = service;
     let token = token.reveal();
     text(
-        email,
+        mail_to,
         format!("Verify your address for {name}"),
         format!(
             "Welcome to {name}.\n\n\
@@ -21,10 +20,10 @@ pub(crate) fn verify(service: &ServiceConfig, email: &Email, token: &OneTimeToke
     )
 }
 
-pub(crate) fn already_registered(service: &ServiceConfig, email: &Email) -> Mail {
+pub(crate) fn already_registered(service: &ServiceConfig, mail_to: &str) -> Mail {
     let ServiceConfig { name, public_url } = service;
     text(
-        email,
+        mail_to,
         format!("You already have an account with {name}"),
         format!(
             "Somebody, probably you, signed up to {name} with this address, but it already has an account.\n\n\
@@ -49,6 +48,6 @@ pub(crate) fn session_revoked(service: &ServiceConfig, mail_to: &str) -> Mail {
     }
 }
 
-fn text(email: &Email, subject: String, text: String) -> Mail {
-    Mail { to: email.mail_to.clone(), subject, text, html: None }
+fn text(mail_to: &str, subject: String, text: String) -> Mail {
+    Mail { to: mail_to.to_owned(), subject, text, html: None }
 }

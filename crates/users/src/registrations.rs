@@ -23,8 +23,7 @@ platform::text! {
     pub struct Name(1..=100);
 }
 
-/// A wish to sign up.
-#[derive(Debug)]
+/// A wish to sign up. Not `Debug`: it holds a password.
 pub struct NewRegistration {
     /// The address, as written.
     pub email: String,
@@ -35,7 +34,6 @@ pub struct NewRegistration {
 }
 
 /// An attempt that waits for its address to be proven.
-#[derive(Debug)]
 pub(crate) struct Registration {
     pub(crate) email: String,
     pub(crate) mail_to: String,
@@ -55,8 +53,8 @@ impl Users {
         let password_hash = self.0.passwords.hash(&wish.password).await?;
         let token = OneTimeToken::new();
         let mut tx = self.0.db.begin().await?;
-        if crate::accounts::store::is_known(&mut tx, &email.canonical).await? {
-            self.0.mailer.send(&mut tx, mails::already_registered(&self.0.service, &email)).await?;
+        if let Some(owner) = crate::accounts::store::find_mail_to(&mut tx, &email.canonical).await? {
+            self.0.mailer.send(&mut tx, mails::already_registered(&self.0.service, &owner)).await?;
         } else {
             let registration = Registration {
                 email: email.canonical.clone(),
@@ -65,7 +63,7 @@ impl Users {
                 password_hash,
             };
             store::insert(&mut tx, &registration, &token.hash(), VERIFY_WITHIN).await?;
-            self.0.mailer.send(&mut tx, mails::verify(&self.0.service, &email, &token)).await?;
+            self.0.mailer.send(&mut tx, mails::verify(&self.0.service, &email.mail_to, &token)).await?;
         }
         tx.commit().await?;
         Ok(())

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use platform::caller::{Caller, UserId};
-use platform::db::Tx;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -25,6 +24,9 @@ platform::id! {
     pub struct SessionId;
 }
 
+/// More sessions of one person end the oldest.
+const MAX_SESSIONS: i64 = 50;
+
 /// How long sessions live. Times in seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,8 +41,7 @@ pub struct SessionConfig {
     pub reuse_grace_seconds: u32,
 }
 
-/// What somebody logs in with.
-#[derive(Debug)]
+/// What somebody logs in with. Not `Debug`: it holds a password.
 pub struct Credentials {
     /// The address, as typed.
     pub email: String,
@@ -88,7 +89,8 @@ impl Users {
         match login {
             Some(login) if verdict != Verdict::Wrong && login.disabled_at.is_none() => {
                 let renewed = match verdict {
-                    Verdict::RightButOld => Some(self.0.passwords.hash(&credentials.password).await?),
+                    // A busy moment is no reason to keep somebody out; the next login renews the hash.
+                    Verdict::RightButOld => self.0.passwords.hash(&credentials.password).await.ok(),
                     Verdict::Right | Verdict::Wrong => None,
                 };
                 self.open_session(&login, renewed.as_deref()).await
@@ -105,10 +107,14 @@ impl Users {
         let session = Session { id: SessionId::new(), account: login.id, authenticated_at: now };
         let refresh_token = OneTimeToken::new();
         let mut tx = self.0.db.begin().await?;
+        // The password may have been changed while its hash was computed.
+        if !store::insert(&mut tx, &session, &login.password_hash, &self.0.config.sessions).await? {
+            return Err(Error::InvalidCredentials);
+        }
         if let Some(hash) = renewed_hash {
             crate::accounts::store::save_password_hash(&mut tx, login.id, hash).await?;
         }
-        store::insert(&mut tx, &session, &self.0.config.sessions).await?;
+        store::revoke_beyond(&mut tx, login.id, MAX_SESSIONS).await?;
         store::insert_refresh_token(&mut tx, session.id, 0, &refresh_token.hash()).await?;
         self.record(&mut tx, deed(Action::LoginSucceeded, Some(login.id))).await?;
         tx.commit().await?;
@@ -127,13 +133,9 @@ impl Users {
     /// When the database is away.
     pub async fn log_out(&self, caller: &Caller) -> Result<(), Error> {
         let mut tx = self.0.db.begin().await?;
-        self.end_session(&mut tx, SessionId::from(caller.login)).await?;
+        store::revoke(&mut tx, SessionId::from(caller.login)).await?;
         self.record(&mut tx, deed(Action::LoggedOut, Some(caller.user))).await?;
         Ok(tx.commit().await?)
-    }
-
-    async fn end_session(&self, tx: &mut Tx, session: SessionId) -> Result<(), Error> {
-        Ok(store::revoke(tx, session).await?)
     }
 
     /// Whose access token this is; the session is looked up, so logging out counts at once.

@@ -131,7 +131,7 @@ impl Webhooks {
         if !policy::may_read_endpoints(member.role()) {
             return Err(Error::Forbidden);
         }
-        let attempts = store::list_attempts(&mut connection, found.id, ATTEMPTS_SHOWN).await?;
+        let attempts = store::list_attempts(&mut connection, member.org(), found.id, ATTEMPTS_SHOWN).await?;
         Ok((found, attempts))
     }
 }

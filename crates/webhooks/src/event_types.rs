@@ -1,5 +1,5 @@
-//! The public catalogue: what organizations can be told about, and what such a message looks like. A contract: a type that
-//! is published keeps its fields.
+//! The public catalogue: what organizations can be told about, and what such a message looks like. A contract: a type
+//! that is published keeps its fields.
 
 pub(crate) mod http;
 

@@ -1,5 +1,5 @@
-//! Tells the systems of organizations what happened here: signed messages to the endpoints they register, tried again until
-//! they arrive (Standard Webhooks, <https://www.standardwebhooks.com>).
+//! Tells the systems of organizations what happened here: signed messages to the endpoints they register, tried again
+//! until they arrive (Standard Webhooks, <https://www.standardwebhooks.com>).
 
 mod config;
 mod deliveries;

@@ -56,8 +56,8 @@ impl Webhooks {
     /// transaction: however often the job runs, the message is recorded once. It is sent as soon as that is committed.
     ///
     /// # Errors
-    /// A message that the public catalogue does not describe or that is too large; the database is away; the job was taken
-    /// over by another worker.
+    /// A message that the public catalogue does not describe or that is too large; the database is away; the job was
+    /// taken over by another worker.
     pub async fn publish(&self, running: &Running, organization: OrgId, message: NewMessage) -> Result<(), Error> {
         let message = compose(&message)?;
         self.make_room().await?;

@@ -12,7 +12,8 @@ use crate::{Error, Webhooks};
 /// How far ahead partitions are made.
 const WEEKS_AHEAD: i32 = 3;
 
-/// What is left of that when they are made again, in seconds. The daily job comes first; this is for services that slept.
+/// What is left of that when they are made again, in seconds. The daily job comes first; this is for services that
+/// slept.
 const RESERVE: i64 = 2 * 24 * 60 * 60;
 
 /// Until when partitions are known to exist, in seconds since 1970.

@@ -48,8 +48,9 @@ pub async fn migrate(
 ) -> Result<(), MigrateError> {
     sqlx::query("SELECT pg_advisory_lock(hashtext('migrate'))").execute(&mut *connection).await?;
     let migrated = migrate_locked(connection, migrations, role_prefix).await;
-    sqlx::query("SELECT pg_advisory_unlock(hashtext('migrate'))").execute(&mut *connection).await?;
-    migrated
+    let unlocked = sqlx::query("SELECT pg_advisory_unlock(hashtext('migrate'))").execute(&mut *connection).await;
+    migrated?;
+    Ok(unlocked.map(|_| ())?)
 }
 
 async fn migrate_locked(

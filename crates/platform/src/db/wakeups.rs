@@ -18,6 +18,8 @@ const COALESCE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub struct Wakeups {
     pool: PgPool,
+    /// One connection of its own, so that listening takes none from those who work.
+    listening: PgPool,
     sleepers: Arc<Mutex<Vec<Sleeper>>>,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
@@ -36,8 +38,8 @@ struct Sent {
 }
 
 impl Wakeups {
-    pub(super) fn new(pool: PgPool) -> Self {
-        Self { pool, sleepers: Arc::default(), sent: Arc::default() }
+    pub(super) fn new(pool: PgPool, listening: PgPool) -> Self {
+        Self { pool, listening, sleepers: Arc::default(), sent: Arc::default() }
     }
 
     /// A bell that rings when work appears on the channel.
@@ -82,7 +84,7 @@ impl Wakeups {
     }
 
     async fn hear(&self) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
+        let mut listener = PgListener::connect_with(&self.listening).await?;
         listener.listen(CHANNEL).await?;
         loop {
             let notification = listener.recv().await?;

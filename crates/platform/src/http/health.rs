@@ -9,10 +9,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::shutdown::Shutdown;
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+const REPORT_KEPT: Duration = Duration::from_secs(1);
 
 /// Something a request needs; asked on every readiness probe, by the start and by `doctor`.
 #[async_trait]
@@ -33,13 +36,18 @@ pub struct Health {
     checks: Arc<[Box<dyn ReadinessCheck>]>,
     started: Arc<AtomicBool>,
     shutdown: Shutdown,
+    /// The last report: a flood of probes must not become a flood of queries.
+    recent: Arc<Mutex<Option<(Instant, Report)>>>,
 }
+
+/// Every check with its complaint, if it has one.
+type Report = Vec<(&'static str, Result<(), String>)>;
 
 impl Health {
     /// Probes over these checks.
     #[must_use]
     pub fn new(checks: Vec<Box<dyn ReadinessCheck>>, shutdown: Shutdown) -> Self {
-        Self { checks: checks.into(), started: Arc::default(), shutdown }
+        Self { checks: checks.into(), started: Arc::default(), shutdown, recent: Arc::default() }
     }
 
     /// Says that start-up is over.
@@ -47,8 +55,20 @@ impl Health {
         self.started.store(true, Ordering::Release);
     }
 
-    /// Every check with its complaint, if it has one.
-    pub async fn report(&self) -> Vec<(&'static str, Result<(), String>)> {
+    /// Asks every check, at most once a second.
+    async fn report(&self) -> Report {
+        let mut recent = self.recent.lock().await;
+        if let Some((asked, report)) = recent.as_ref()
+            && asked.elapsed() < REPORT_KEPT
+        {
+            return report.clone();
+        }
+        let report = self.ask().await;
+        *recent = Some((Instant::now(), report.clone()));
+        report
+    }
+
+    async fn ask(&self) -> Report {
         let ask = async |check: &dyn ReadinessCheck| {
             let answer = tokio::time::timeout(CHECK_TIMEOUT, check.check()).await;
             (check.name(), answer.unwrap_or_else(|_| Err("no answer within two seconds".to_owned())))

@@ -77,11 +77,19 @@ pub(super) fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) 
 fn json_problem(path: &str, error: &serde_json::Error) -> Problem {
     use serde_json::error::Category;
     match error.classify() {
-        Category::Data => Problem::invalid().field(field_of(path, error), field_code(error), without_position(error)),
+        Category::Data => {
+            let (field, message) = (bounded(&field_of(path, error)), bounded(&without_position(error)));
+            Problem::invalid().field(field, field_code(error), message)
+        }
         Category::Syntax | Category::Eof | Category::Io => {
             Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {error}"))
         }
     }
+}
+
+/// Clients choose field names; an answer does not repeat long ones.
+fn bounded(text: &str) -> String {
+    text.chars().take(256).collect()
 }
 
 /// serde reports an unknown or missing field at its parent; a client wants the field itself.

@@ -1,4 +1,4 @@
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use base64::Engine;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::stack::Shared;
+use crate::caller::Caller;
 
 /// The most entries one page holds.
 pub const MAX_LIMIT: i64 = 100;
@@ -82,7 +83,11 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let signer = CursorSigner { key: Shared::of(parts).cursor_key, list: parts.uri.path().to_owned() };
+        // Below an organization the path says whose list it is; elsewhere the caller does. Handlers name the caller first.
+        let is_shared = parts.extensions.get::<MatchedPath>().is_some_and(|route| route.as_str().contains("{org_id}"));
+        let caller = parts.extensions.get::<Caller>().filter(|_| !is_shared);
+        let list = format!("{} {}", caller.map(|caller| caller.user.to_string()).unwrap_or_default(), parts.uri.path());
+        let signer = CursorSigner { key: Shared::of(parts).cursor_key, list };
         read(parts.uri.query().unwrap_or_default(), signer)
     }
 }

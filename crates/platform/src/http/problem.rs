@@ -2,7 +2,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -25,7 +25,6 @@ struct Inner {
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
     challenge: Option<String>,
-    allow: Option<HeaderValue>,
     cause: Option<Cause>,
 }
 
@@ -82,7 +81,6 @@ impl Problem {
             errors: Vec::new(),
             retry_after: None,
             challenge: None,
-            allow: None,
             cause: None,
         }))
     }
@@ -152,13 +150,6 @@ impl Problem {
         self
     }
 
-    /// Names the methods that are allowed (405).
-    #[must_use]
-    pub(crate) fn allow(mut self, methods: Option<HeaderValue>) -> Self {
-        self.0.allow = methods;
-        self
-    }
-
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -183,7 +174,7 @@ impl Problem {
 
     /// The finished answer; only the stack knows the request's id.
     pub(crate) fn render(&self, request_id: &str) -> Response {
-        let Inner { status, code, detail, errors, retry_after, challenge, allow, .. } = &*self.0;
+        let Inner { status, code, detail, errors, retry_after, challenge, .. } = &*self.0;
         let body = ProblemBody {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
@@ -202,9 +193,6 @@ impl Problem {
         }
         if let Some(challenge) = challenge.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
-        }
-        if let Some(allow) = allow {
-            headers.insert(ALLOW, allow.clone());
         }
         response
     }

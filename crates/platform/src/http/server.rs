@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -12,6 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::shutdown::Shutdown;
@@ -21,14 +22,46 @@ use crate::telemetry;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
-    /// A connection that has not sent a whole request head by then is closed; also ends idle ones.
+    /// A connection that has not sent a whole request head by then is closed; so is one that stays idle as long.
     pub header_timeout_ms: u64,
+    /// A connection from which nothing could be read for this long is closed, whatever it is waiting for. Longer than a request
+    /// may take, as a client that waits for its answer sends nothing.
+    pub read_timeout_ms: u64,
+    /// A connection that takes nothing of its answer for this long is closed.
+    pub write_timeout_ms: u64,
     /// Open connections at once; more wait in the listen queue.
     pub max_connections: usize,
     /// How long readiness says no before the listener closes, so that load balancers look away first.
     pub readiness_grace_ms: u64,
     /// How long running requests may take to finish at shutdown.
     pub drain_ms: u64,
+}
+
+impl ServerConfig {
+    /// What is wrong with the values, as `(key, complaint)`.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<(String, String)> {
+        let mut complaints = Vec::new();
+        for (key, value) in [
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("read_timeout_ms", self.read_timeout_ms),
+            ("write_timeout_ms", self.write_timeout_ms),
+        ] {
+            if value == 0 {
+                complaints.push((format!("http.server.{key}"), "must be longer than zero".to_owned()));
+            }
+        }
+        if !(1..=100_000).contains(&self.max_connections) {
+            complaints.push(("http.server.max_connections".to_owned(), "must be from 1 to 100000".to_owned()));
+        }
+        complaints
+    }
+
+    /// For the operators' listener, which outlives the public one: it closes at once when everything else has ended.
+    #[must_use]
+    pub fn without_grace(&self) -> Self {
+        Self { readiness_grace_ms: 0, drain_ms: 1_000, ..self.clone() }
+    }
 }
 
 /// Binds an address.
@@ -60,9 +93,9 @@ pub async fn serve(listener: TcpListener, router: Router, config: ServerConfig, 
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection =
-                    builder.serve_connection(TokioIo::new(no_delay(stream)), service(router.clone(), peer));
+            Ok((stream, _)) => {
+                let io = TokioIo::new(Box::pin(bounded(stream, &config)));
+                let connection = builder.serve_connection(io, service(router.clone()));
                 let watched = graceful.watch(connection.into_owned());
                 telemetry::spawn("connection", async move {
                     let _slot = slot;
@@ -109,16 +142,19 @@ fn builder(config: &ServerConfig) -> Builder<TokioExecutor> {
     builder
 }
 
-fn no_delay(stream: TcpStream) -> TcpStream {
+/// Ends connections that stall: hyper's own timer does not run before it knows the protocol, nor while an answer is written.
+fn bounded(stream: TcpStream, config: &ServerConfig) -> TimeoutStream<TcpStream> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot switch off Nagle's algorithm");
     }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_read_timeout(Some(Duration::from_millis(config.read_timeout_ms)));
+    stream.set_write_timeout(Some(Duration::from_millis(config.write_timeout_ms)));
     stream
 }
 
 fn service(
     router: Router,
-    peer: SocketAddr,
 ) -> TowerToHyperService<
     impl tower::Service<
         Request<Incoming>,
@@ -127,8 +163,5 @@ fn service(
         Future = impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + Send,
     > + Clone,
 > {
-    TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.map(axum::body::Body::new)
-    }))
+    TowerToHyperService::new(router.map_request(|request: Request<Incoming>| request.map(axum::body::Body::new)))
 }

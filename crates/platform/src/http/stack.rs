@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, REFERRER_POLICY, RETRY_AFTER,
-    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, LINK, REFERRER_POLICY,
+    RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -50,11 +50,24 @@ impl StackConfig {
     /// What is wrong with the values, as `(key, complaint)`.
     #[must_use]
     pub fn complaints(&self) -> Vec<(String, String)> {
-        let wild = |origin: &&String| origin.contains('*') || HeaderValue::try_from(origin.as_str()).is_err();
+        let mut complaints = Vec::new();
+        if self.request_timeout_ms == 0 || !(1..=100_000).contains(&self.max_in_flight) {
+            let complaint =
+                "nothing could be served; max_in_flight must be from 1 to 100000, request_timeout_ms above 0";
+            complaints.push(("http.stack".to_owned(), complaint.to_owned()));
+        }
+        let wild = |origin: &&String| !is_exact_origin(origin);
         let complain =
             |origin: &String| ("http.stack.cors_origins".to_owned(), format!("`{origin}` is not one exact origin"));
-        self.cors_origins.iter().filter(wild).map(complain).collect()
+        complaints.extend(self.cors_origins.iter().filter(wild).map(complain));
+        complaints
     }
+}
+
+/// `https://app.example.com` as browsers send it: scheme and host, no path, no wildcard, not `null`.
+fn is_exact_origin(origin: &str) -> bool {
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+    !host.is_empty() && !host.contains(['*', '/', ' ', '@']) && HeaderValue::try_from(origin).is_ok()
 }
 
 /// Everything that happens to every request, whoever answers it.
@@ -82,7 +95,6 @@ impl Stack {
             .fallback(|| async { Problem::not_found() })
             .method_not_allowed_fallback(|| async {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Use a method that Allow names.")
-                    .allow(None)
             })
             .layer(DefaultBodyLimit::max(body_limit))
             .layer(tower::util::option_layer(cors))
@@ -121,49 +133,45 @@ struct House {
 
 /// The outermost layer: gives the request its id, runs it within the limits, renders problems, and tells about it once.
 async fn observe(State(house): State<Arc<House>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
     let (context, trace) = request_id::context_of(request.headers());
     let facts = Arc::new(Facts::default());
     let shared = Shared { authority: house.authority.clone(), cursor_key: house.cursor_key, facts: facts.clone() };
     request.extensions_mut().insert(shared);
-    let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = tracing::info_span!(parent: None, "request", request_id = context.request_id, method = %method, route);
+    let method = method_name(request.method());
+    let mut access = AccessLine { started: Instant::now(), context, method, route, facts, told: false };
+    let (request_id, route) = (&access.context.request_id, access.route());
+    let span = tracing::info_span!(parent: None, "request", request_id, method, route);
     telemetry::follow(&span, &trace);
-    let run = telemetry::with_context(context.clone(), within_limits(&house, request, next)).instrument(span.clone());
-    let mut response = run.await;
+    let work = within_limits(&house, request, next);
+    let mut response = telemetry::with_context(access.context.clone(), work).instrument(span.clone()).await;
     let _entered = span.enter();
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
-        let rendered = problem.render(&context.request_id);
+        let rendered = problem.render(&access.context.request_id);
         let extra = std::mem::take(response.headers_mut());
         response = rendered;
         extra.iter().filter(|(name, _)| *name != CONTENT_TYPE).for_each(|(name, value)| {
             response.headers_mut().append(name, value.clone());
         });
     }
-    add_headers(response.headers_mut(), &context, house.config.hsts);
-    let status = response.status();
-    tell(&Told {
-        context: &context,
-        method: &method,
-        route,
-        status,
-        started,
-        facts: &facts,
-        problem: problem.as_ref(),
-    });
+    add_headers(response.headers_mut(), &access.context, house.config.hsts);
+    access.tell(response.status().as_u16(), problem.as_ref());
     response
 }
+
+/// Answered however busy the service is: an orchestrator kills what does not answer.
+const PROBES: [&str; 2] = ["/livez", "/readyz"];
 
 async fn within_limits(house: &House, request: Request, next: Next) -> Response {
     if let Err(problem) = check_size(&house.config, &request) {
         return problem.into_response();
     }
-    let Ok(_slot) = house.in_flight.try_acquire() else {
+    let is_probe = PROBES.contains(&request.uri().path());
+    let slot = if is_probe { None } else { house.in_flight.try_acquire().ok() };
+    if slot.is_none() && !is_probe {
         return Problem::unavailable("Too many requests at once.", Duration::from_secs(1)).into_response();
-    };
+    }
     let limit = Duration::from_millis(house.config.request_timeout_ms);
     match tokio::time::timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
         Ok(Ok(response)) => response,
@@ -191,42 +199,55 @@ fn check_size(config: &StackConfig, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-struct Told<'a> {
-    context: &'a RequestContext,
-    method: &'a Method,
-    route: &'a str,
-    status: StatusCode,
+/// What a client that hung up before its answer would have got; nginx made the number customary.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// What is told about a request when it ends, and also when its client hangs up and the request is dropped half-way.
+struct AccessLine {
     started: Instant,
-    facts: &'a Facts,
-    problem: Option<&'a Problem>,
+    context: RequestContext,
+    method: &'static str,
+    route: Option<MatchedPath>,
+    facts: Arc<Facts>,
+    told: bool,
 }
 
-/// One access line, the metrics, and the cause of a 5xx once, with a fingerprint that groups equal errors.
-fn tell(told: &Told<'_>) {
-    let Told { context, method, route, status, started, facts, problem } = told;
-    let request_id = context.request_id.as_str();
-    let seconds = started.elapsed().as_secs_f64();
-    let labels = [
-        ("method", method.as_str().to_owned()),
-        ("route", (*route).to_owned()),
-        ("status", status.as_str().to_owned()),
-    ];
-    metrics::counter!("http_requests_total", &labels).increment(1);
-    metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(seconds);
-    let caller = facts.caller.get().map(tracing::field::display);
-    let code = problem.map(Problem::code);
-    tracing::info!(target: "access", request_id, method = method.as_str(), route, status = status.as_u16(), seconds, caller, code, "request");
-    if let Some(cause) = problem.filter(|problem| problem.status().is_server_error()).and_then(Problem::cause) {
-        let report = ErrorReport::new(&**cause);
-        tracing::error!(
-            error = report.chain,
-            fingerprint = report.fingerprint,
-            request_id,
-            caller,
-            code,
-            "request failed"
-        );
+impl AccessLine {
+    fn route(&self) -> &str {
+        self.route.as_ref().map_or("unmatched", MatchedPath::as_str)
     }
+
+    /// One access line, the metrics, and the cause of a 5xx once, with a fingerprint that groups equal errors.
+    fn tell(&mut self, status: u16, problem: Option<&Problem>) {
+        self.told = true;
+        let (request_id, method, route) = (self.context.request_id.as_str(), self.method, self.route());
+        let seconds = self.started.elapsed().as_secs_f64();
+        let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+        metrics::counter!("http_requests_total", &labels).increment(1);
+        metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(seconds);
+        let caller = self.facts.caller.get().map(tracing::field::display);
+        let code = problem.map(Problem::code);
+        tracing::info!(target: "access", request_id, method, route, status, seconds, caller, code, "request");
+        let failed = problem.filter(|problem| problem.status().is_server_error());
+        if let Some(cause) = failed.and_then(Problem::cause) {
+            let ErrorReport { chain, fingerprint } = ErrorReport::new(&**cause);
+            tracing::error!(error = chain, fingerprint, request_id, route, caller, code, "request failed");
+        }
+    }
+}
+
+impl Drop for AccessLine {
+    fn drop(&mut self) {
+        if !self.told {
+            self.tell(CLIENT_CLOSED_REQUEST, None);
+        }
+    }
+}
+
+/// Clients may send any word as a method; as a label each would live forever.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 fn add_headers(headers: &mut HeaderMap, context: &RequestContext, hsts: bool) {
@@ -243,6 +264,9 @@ fn add_headers(headers: &mut HeaderMap, context: &RequestContext, hsts: bool) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
+/// Header fields of ours that a browser's script may read.
+const OURS: [&str; 3] = ["deprecation", "idempotency-replayed", "sunset"];
+
 /// Off unless origins are configured: then browsers get no permission at all.
 fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
@@ -251,10 +275,11 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> =
         origins.iter().filter_map(|origin| HeaderValue::try_from(origin.as_str()).ok()).collect();
     let idempotency_key = HeaderName::from_static("idempotency-key");
+    let exposed = [ETAG, LINK, RETRY_AFTER, WWW_AUTHENTICATE, X_REQUEST_ID].into_iter();
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, X_REQUEST_ID, idempotency_key])
-        .expose_headers([ETAG, RETRY_AFTER, X_REQUEST_ID]);
+        .expose_headers(exposed.chain(OURS.map(HeaderName::from_static)).collect::<Vec<_>>());
     Some(layer)
 }

@@ -28,9 +28,13 @@ pub(crate) async fn find_login(
     .await
 }
 
-pub(crate) async fn is_known(connection: &mut PgConnection, canonical_email: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM users.accounts WHERE email = $1) AS "known!""#, canonical_email,)
-        .fetch_one(connection)
+/// Where mail for the owner of an address goes, whatever spelling somebody just typed.
+pub(crate) async fn find_mail_to(
+    connection: &mut PgConnection,
+    canonical_email: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT mail_to FROM users.accounts WHERE email = $1", canonical_email)
+        .fetch_optional(connection)
         .await
 }
 

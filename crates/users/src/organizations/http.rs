@@ -26,7 +26,7 @@ struct NewOrganizationBody {
     name: OrganizationName,
 }
 
-/// What to change; what is left out stays.
+/// What it shall be called from now on.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OrganizationChangeBody {

@@ -4,20 +4,43 @@ use sqlx::PgConnection;
 
 use super::{Session, SessionConfig, SessionId};
 
+/// Opens the session, provided the account still has the password that was checked.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     session: &Session,
+    checked_hash: &str,
     config: &SessionConfig,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+) -> Result<bool, sqlx::Error> {
+    let inserted = sqlx::query!(
         "INSERT INTO users.sessions
              (id, account_id, rotated_at, authenticated_at, idle_expires_at, expires_at, created_at)
-         VALUES ($1, $2, now(), $3, now() + make_interval(secs => $4), now() + make_interval(secs => $5), now())",
+         SELECT $1, id, now(), $3, now() + make_interval(secs => $4), now() + make_interval(secs => $5), now()
+         FROM users.accounts WHERE id = $2 AND password_hash = $6 AND disabled_at IS NULL
+         FOR SHARE",
         session.id.uuid(),
         session.account.uuid(),
         session.authenticated_at,
         f64::from(config.idle_seconds),
         f64::from(config.absolute_seconds),
+        checked_hash,
+    )
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Ends the oldest sessions of a person with more than `keep`.
+pub(super) async fn revoke_beyond(
+    connection: &mut PgConnection,
+    account: UserId,
+    keep: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE users.sessions SET revoked_at = now()
+         WHERE id IN (SELECT id FROM users.sessions WHERE account_id = $1 AND revoked_at IS NULL
+                      ORDER BY id DESC OFFSET $2 LIMIT 1000)",
+        account.uuid(),
+        keep,
     )
     .execute(connection)
     .await?;
@@ -85,8 +108,8 @@ pub(super) struct Presented {
     pub(super) within_grace: bool,
 }
 
-/// Locks the session, so that racing refreshes decide one after the other. The token is joined in after the lock is held:
-/// what another request committed meanwhile is seen.
+/// Locks the session, so that racing refreshes decide one after the other. PostgreSQL reads the locked row again once it has
+/// the lock, so the newest generation is seen; the token's own generation never changes.
 pub(super) async fn lock(
     connection: &mut PgConnection,
     session: SessionId,
@@ -140,14 +163,26 @@ pub(super) async fn revoke(connection: &mut PgConnection, session: SessionId) ->
     Ok(())
 }
 
-/// Removes a batch of sessions that ended by age, with their tokens; returns how many.
+/// Removes a batch of what sessions that ended by age leave behind, tokens first: a session that was refreshed for a month has
+/// thousands. Returns how many rows went.
 pub(crate) async fn delete_expired(connection: &mut PgConnection, batch: i64) -> Result<u64, sqlx::Error> {
-    let deleted = sqlx::query!(
+    let tokens = sqlx::query!(
+        "DELETE FROM users.refresh_tokens WHERE token_hash IN
+             (SELECT t.token_hash FROM users.sessions s JOIN users.refresh_tokens t ON t.session_id = s.id
+              WHERE s.expires_at < now() LIMIT $1)",
+        batch,
+    )
+    .execute(&mut *connection)
+    .await?;
+    if tokens.rows_affected() > 0 {
+        return Ok(tokens.rows_affected());
+    }
+    let sessions = sqlx::query!(
         "DELETE FROM users.sessions WHERE id IN
              (SELECT id FROM users.sessions WHERE expires_at < now() ORDER BY expires_at LIMIT $1)",
         batch,
     )
     .execute(connection)
     .await?;
-    Ok(deleted.rows_affected())
+    Ok(sessions.rows_affected())
 }

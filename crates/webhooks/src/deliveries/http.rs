@@ -107,8 +107,8 @@ struct AttemptBody {
     /// How long it took.
     #[schema(minimum = 0)]
     duration_ms: i32,
-    /// Why it failed: `http_status`, `timeout`, `dns`, `connect`, `tls`, `address_refused`, `unsigned`, `expired` or `other`;
-    /// null when it did not.
+    /// Why it failed: `http_status`, `timeout`, `dns`, `connect`, `tls`, `address_refused`, `unsigned`, `expired` or
+    /// `other`; null when it did not.
     #[schema(max_length = 32)]
     error: Option<String>,
     /// The first 4 KiB of the answer; null when no complete answer came.

@@ -1,5 +1,5 @@
-//! The delivery loop: takes what is due, calls the endpoints, and writes down how it went. No transaction is open while an
-//! endpoint is called.
+//! The delivery loop: takes what is due, calls the endpoints, and writes down how it went. No transaction is open while
+//! an endpoint is called.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -116,6 +116,7 @@ impl Webhooks {
         if ready.is_empty() {
             return Ok(Vec::new());
         }
+        settlements::prefer_indexes(&mut tx).await?;
         let quiet = claims::list_quiet(&mut tx, &ready).await?;
         let taken = claims::take(&mut tx, &ready, lease, LEASE, limit).await?;
         let mut changes = changes(&ready, &quiet, &taken);

@@ -66,6 +66,7 @@ impl Webhooks {
     async fn settle(&self, batch: &[Outcome]) -> Result<(), Error> {
         let mut tx = self.0.db.begin().await?;
         let endpoints: Vec<Uuid> = batch.iter().map(|outcome| outcome.endpoint.uuid()).collect();
+        settlements::prefer_indexes(&mut tx).await?;
         settlements::lock(&mut tx, &endpoints).await?;
         let changes = settlements::settle(&mut tx, batch).await?;
         if settlements::change_endpoints(&mut tx, &changes, LEASE).await? {

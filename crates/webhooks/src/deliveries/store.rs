@@ -10,8 +10,8 @@ use super::{Attempt, AttemptId, Delivery, DeliveryId, DeliveryStatus, NewDeliver
 use crate::endpoints::EndpointId;
 use crate::messages::{Message, MessageId};
 
-/// Begins deliveries of a message. The foreign key keeps a share of the endpoints' rows until the transaction ends, by which
-/// the delivery loop knows that something is being added.
+/// Begins deliveries of a message. The foreign key keeps a share of the endpoints' rows until the transaction ends, by
+/// which the delivery loop knows that something is being added.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     organization: OrgId,
@@ -40,10 +40,10 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Has the delivery loop look at the endpoints of these deliveries, after [`insert`]. An endpoint that it is about to look at
-/// anyway is left alone: writing its row would make messages to one endpoint wait for each other's commit. So is one without
-/// a free slot: it is looked at when one is free. Rows are locked in the order of their ids, as everywhere, so that nobody
-/// waits in a circle.
+/// Has the delivery loop look at the endpoints of these deliveries, after [`insert`]. An endpoint that it is about to
+/// look at anyway is left alone: writing its row would make messages to one endpoint wait for each other's commit. So
+/// is one without a free slot: it is looked at when one is free. Rows are locked in the order of their ids, as
+/// everywhere, so that nobody waits in a circle.
 pub(crate) async fn draw_attention(
     connection: &mut PgConnection,
     organization: OrgId,
@@ -123,18 +123,22 @@ pub(super) async fn find(
     .await
 }
 
-/// The newest attempts of a delivery that the caller has found to be theirs.
+/// The newest attempts of a delivery.
 pub(super) async fn list_attempts(
     connection: &mut PgConnection,
+    organization: OrgId,
     delivery: DeliveryId,
     limit: i64,
 ) -> Result<Vec<Attempt>, sqlx::Error> {
     sqlx::query_as!(
         Attempt,
-        r#"SELECT id AS "id: AttemptId", sent_at, duration_ms, http_status, error, answer
-           FROM webhooks.delivery_attempts
-           WHERE delivery_id = $1
-           ORDER BY id DESC LIMIT $2"#,
+        r#"SELECT attempt.id AS "id: AttemptId", attempt.sent_at, attempt.duration_ms, attempt.http_status,
+                  attempt.error, attempt.answer
+           FROM webhooks.delivery_attempts attempt
+           JOIN webhooks.deliveries delivery ON delivery.id = attempt.delivery_id
+           WHERE delivery.organization_id = $1 AND attempt.delivery_id = $2
+           ORDER BY attempt.id DESC LIMIT $3"#,
+        organization.uuid(),
         delivery.uuid(),
         limit,
     )

@@ -210,8 +210,8 @@ fn created((endpoint, key): (Endpoint, SigningKey)) -> ETag<Json<CreatedEndpoint
 
 /// Register a webhook endpoint
 ///
-/// For owners and admins. Messages are signed as Standard Webhooks says (<https://www.standardwebhooks.com>); the secret that
-/// verifies them is shown only in this answer.
+/// For owners and admins. Messages are signed as Standard Webhooks says (<https://www.standardwebhooks.com>); the
+/// secret that verifies them is shown only in this answer.
 #[utoipa::path(post, path = "/organizations/{org_id}/webhook-endpoints", operation_id = "endpoint_create",
     security(("access_token" = [])),
     params(("org_id" = OrgId, Path, description = "The organization.")),

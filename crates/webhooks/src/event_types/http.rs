@@ -18,7 +18,8 @@ pub(crate) fn routes() -> Routes<Webhooks> {
 
 /// The event type catalogue
 ///
-/// Everything that a webhook endpoint can subscribe to, each with the JSON schema of its messages and an example. Public.
+/// Everything that a webhook endpoint can subscribe to, each with the JSON schema of its messages and an example.
+/// Public.
 #[utoipa::path(get, path = "/event-types", operation_id = "event_type_list",
     responses((status = 200, description = "The catalogue; you may keep it for five minutes.", body = EventTypeList,
         headers(("cache-control" = String, description = "How long it may be kept.")))))]

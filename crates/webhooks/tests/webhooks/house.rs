@@ -134,7 +134,8 @@ impl House {
         sqlx::query_scalar(sql).fetch_one(&mut self.owner().await).await.expect(sql)
     }
 
-    /// Sends what was ever sent once more, in a transaction that is still open, by somebody who draws no attention to it.
+    /// Sends what was ever sent once more, in a transaction that is still open, by somebody who draws no attention to
+    /// it.
     pub(crate) async fn add_uncommitted(&self) -> PgConnection {
         let mut connection = self.owner().await;
         let add = "BEGIN; INSERT INTO webhooks.due_deliveries (delivery_id, endpoint_id, message_id, next_at)

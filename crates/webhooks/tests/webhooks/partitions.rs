@@ -8,16 +8,19 @@ async fn a_service_that_slept_for_months_makes_its_own_room() {
     let house = House::open().await;
     let receiver = Receiver::open().await;
     house.register(&receiver.url).await;
-    house.run_sql(
-        "DO $$
+    house
+        .run_sql(
+            "DO $$
          DECLARE child regclass;
          BEGIN
-             FOR child IN SELECT inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relkind = 'r' LOOP
+             FOR child IN
+                 SELECT inhrelid FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE relkind = 'r'
+             LOOP
                  EXECUTE format('DROP TABLE %s', child);
              END LOOP;
          END $$",
-    )
-    .await;
+        )
+        .await;
     assert_eq!(house.count(PARTITIONS).await, 0);
     house.happen(1).await;
     house.worker.run_due().await;
@@ -68,8 +71,10 @@ async fn the_modules_role_cannot_make_or_drop_tables_by_itself() {
 #[tokio::test]
 async fn a_week_holds_exactly_the_ids_made_in_it() {
     let house = House::open().await;
-    let misplaced = "SELECT count(*) FROM unnest(ARRAY['2026-11-16T00:00:00Z', '2026-11-22T23:59:59.999Z']::timestamptz[]) at
-        WHERE NOT (webhooks.first_id(at) >= webhooks.first_id('2026-11-16Z') AND webhooks.first_id(at) < webhooks.first_id('2026-11-23Z'))";
+    let misplaced =
+        "SELECT count(*) FROM unnest(ARRAY['2026-11-16T00:00:00Z', '2026-11-22T23:59:59.999Z']::timestamptz[]) at
+         WHERE webhooks.first_id(at) < webhooks.first_id('2026-11-16Z')
+            OR webhooks.first_id(at) >= webhooks.first_id('2026-11-23Z')";
     assert_eq!(house.count(misplaced).await, 0);
     // RFC 9562, appendix A.6: the example of a UUIDv7.
     let example = "SELECT count(*) WHERE '017f22e2-79b0-7cc3-98c4-dc0c0c07398f'::uuid

@@ -63,8 +63,8 @@ pub(in crate::deliveries) async fn lock_ready(
     .await
 }
 
-/// Leases what is due for these endpoints, as much as each has free slots. An endpoint without a free slot is ready only
-/// because a lease ended: then what that lease held is taken over, slot and all.
+/// Leases what is due for these endpoints, as much as each has free slots. An endpoint without a free slot is ready
+/// only because a lease ended: then what that lease held is taken over, slot and all.
 pub(in crate::deliveries) async fn take(
     connection: &mut PgConnection,
     ready: &[Ready],
@@ -107,8 +107,8 @@ pub(in crate::deliveries) async fn take(
     .await
 }
 
-/// Those of the endpoints, locked by us, to which nobody is adding deliveries at the moment. Whoever wants to add some waits
-/// for us from now on, so what the next statement sees is all there is.
+/// Those of the endpoints, locked by us, to which nobody is adding deliveries at the moment. Whoever wants to add some
+/// waits for us from now on, so what the next statement sees is all there is.
 pub(in crate::deliveries) async fn list_quiet(
     connection: &mut PgConnection,
     ready: &[Ready],

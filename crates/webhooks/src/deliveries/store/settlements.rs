@@ -70,6 +70,13 @@ impl Columns {
     }
 }
 
+/// Has the rest of the transaction go through indexes only. The plans of these statements are kept: one that was made while
+/// the tables were small would read them whole when they have grown, until their statistics catch up.
+pub(in crate::deliveries) async fn prefer_indexes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("SELECT set_config('enable_seqscan', 'off', true)").fetch_one(connection).await?;
+    Ok(())
+}
+
 /// Locks endpoints in the order of their ids, as everywhere, so that nobody waits in a circle.
 pub(in crate::deliveries) async fn lock(connection: &mut PgConnection, endpoints: &[Uuid]) -> Result<(), sqlx::Error> {
     sqlx::query!("SELECT id FROM webhooks.endpoints WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE", endpoints,)
@@ -78,33 +85,30 @@ pub(in crate::deliveries) async fn lock(connection: &mut PgConnection, endpoints
     Ok(())
 }
 
-/// Writes down the outcomes whose lease still holds, in one statement; those that come too late change nothing. Returns what
-/// that means for the endpoints.
+/// Writes down the outcomes whose lease still holds, in one statement; those that come too late change nothing. Returns
+/// what that means for the endpoints.
 pub(in crate::deliveries) async fn settle(
     connection: &mut PgConnection,
     outcomes: &[Outcome],
 ) -> Result<Vec<Change>, sqlx::Error> {
     let columns = Columns::of(outcomes);
     sqlx::query!(
-        r#"WITH outcome AS (
-               SELECT delivery_id, lease, status, pause_ms, gone, attempt_id, sent_at, duration_ms, http_status, error, answer
+        r#"WITH held AS (
+               SELECT outcome.delivery_id, due.endpoint_id, status, pause_ms, gone,
+                      attempt_id, sent_at, duration_ms, http_status, error, answer
                FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::boolean[], $6::uuid[],
                            $7::timestamptz[], $8::integer[], $9::smallint[], $10::text[], $11::text[])
                    AS outcome (delivery_id, lease, status, pause_ms, gone, attempt_id,
                                sent_at, duration_ms, http_status, error, answer)
-           ), held AS (
-               SELECT outcome.*, due.endpoint_id
-               FROM outcome
-               JOIN webhooks.due_deliveries due ON due.delivery_id = outcome.delivery_id AND due.lease = outcome.lease
+               JOIN webhooks.due_deliveries due
+                   ON due.delivery_id = outcome.delivery_id AND due.lease = outcome.lease
            ), waiting AS (
                UPDATE webhooks.due_deliveries due
                SET lease = NULL, leased_until = NULL, attempts = due.attempts + 1,
                    next_at = now() + held.pause_ms * interval '1 millisecond'
-               FROM held
-               WHERE due.delivery_id = held.delivery_id AND held.pause_ms IS NOT NULL
+               FROM held WHERE due.delivery_id = held.delivery_id AND held.pause_ms IS NOT NULL
            ), ended AS (
-               DELETE FROM webhooks.due_deliveries due
-               USING held
+               DELETE FROM webhooks.due_deliveries due USING held
                WHERE due.delivery_id = held.delivery_id AND held.pause_ms IS NULL
            ), filed AS (
                UPDATE webhooks.deliveries delivery
@@ -112,7 +116,8 @@ pub(in crate::deliveries) async fn settle(
                FROM held
                WHERE delivery.id = held.delivery_id AND held.pause_ms IS NULL
            ), logged AS (
-               INSERT INTO webhooks.delivery_attempts (id, delivery_id, sent_at, duration_ms, http_status, error, answer)
+               INSERT INTO webhooks.delivery_attempts
+                   (id, delivery_id, sent_at, duration_ms, http_status, error, answer)
                SELECT attempt_id, delivery_id, sent_at, duration_ms, http_status, error, answer FROM held
            )
            SELECT endpoint_id AS "endpoint!: EndpointId", (-count(*))::integer AS "slots!",
@@ -143,12 +148,12 @@ pub(in crate::deliveries) async fn settle(
     .await
 }
 
-/// Counts slots, keeps the endpoint's health and decides when to look at it again; says whether one of the endpoints is worth
-/// a look at once. The endpoints are locked.
+/// Counts slots, keeps the endpoint's health and decides when to look at it again; says whether one of the endpoints is
+/// worth a look at once. The endpoints are locked.
 ///
-/// With every slot taken, that is when the newest lease ends, in case its holder dies: a slot that comes free is noticed
-/// here. After a quiet look it is when the next delivery is due, or that. Otherwise something may be waiting that cannot be
-/// seen yet, so the time is never put off.
+/// With every slot taken, that is when the newest lease ends, in case its holder dies: a slot that comes free is
+/// noticed here. After a quiet look it is when the next delivery is due, or that. Otherwise something may be waiting
+/// that cannot be seen yet, so the time is never put off.
 pub(in crate::deliveries) async fn change_endpoints(
     connection: &mut PgConnection,
     changes: &[Change],
@@ -177,14 +182,16 @@ pub(in crate::deliveries) async fn change_endpoints(
            SET in_flight = change.in_flight,
                next_ready_at = CASE
                    WHEN change.in_flight >= endpoint.max_in_flight THEN change.lease_end
-                   WHEN change.quiet THEN least(change.next_due, CASE WHEN change.in_flight > 0 THEN change.lease_end END)
+                   WHEN change.quiet
+                   THEN least(change.next_due, CASE WHEN change.in_flight > 0 THEN change.lease_end END)
                    WHEN change.at_once THEN now()
                    ELSE least(endpoint.next_ready_at, change.next_due) END,
                failing_since = CASE change.healthy
                    WHEN true THEN NULL
                    WHEN false THEN coalesce(endpoint.failing_since, now())
                    ELSE endpoint.failing_since END,
-               disabled_at = CASE WHEN change.gone THEN coalesce(endpoint.disabled_at, now()) ELSE endpoint.disabled_at END,
+               disabled_at = CASE WHEN change.gone THEN coalesce(endpoint.disabled_at, now())
+                                  ELSE endpoint.disabled_at END,
                updated_at = CASE WHEN change.gone THEN now() ELSE endpoint.updated_at END,
                version = endpoint.version + CASE WHEN change.gone THEN 1 ELSE 0 END
            FROM change

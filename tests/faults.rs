@@ -132,7 +132,12 @@ async fn commands_that_cannot_start_say_why_and_what_to_do() {
     }
     let placeholder = ("APP__SECRETS__ROOTS__1", "development-only-root-secret-that-production-refuses");
     assert!(refused("serve", &[production, placeholder]).contains("secrets.roots.1 is a placeholder"));
-    assert!(refused("dev", &[("APP__HTTP__ADDRESS", "0.0.0.0:0")]).contains("http.address"));
+    for command in ["dev", "serve"] {
+        assert!(refused(command, &[("APP__HTTP__ADDRESS", "0.0.0.0:0")]).contains("http.address"), "{command}");
+    }
+    assert!(refused("dev", &[("DATABASE_URL", "postgres://db.example/app")]).contains("db.example"));
+    let misplaced = refused("serve", &[("APP__DATABASE", "postgres://user:hunter2@db.example/app")]);
+    assert!(misplaced.contains("database") && !misplaced.contains("hunter2"), "{misplaced}");
     assert!(refused("serve", &[("APP__HTTP__ADRESS", "x")]).contains("adress"));
     assert!(refused("serve", &[("APP_ENVIRONMENT", "staging")]).contains("APP_ENVIRONMENT"));
 }

@@ -107,7 +107,9 @@ async fn execute(command: Option<Command>) -> Result<ExitCode, StartError> {
 /// `serve` and `work`: expect a migrated database and never migrate it.
 async fn run_parts(api: bool, worker: bool) -> Result<(), StartError> {
     let (environment, config) = read_checked()?;
-    refuse_the_world(environment, &config)?;
+    if environment != Environment::Production && !config.http.beyond_loopback {
+        require_loopback(&config)?;
+    }
     let telemetry = telemetry::init(&config.telemetry, &config.service.name, env!("CARGO_PKG_VERSION"))?;
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config, api).await?;
@@ -124,10 +126,10 @@ async fn run_parts(api: bool, worker: bool) -> Result<(), StartError> {
 }
 
 /// Outside production secrets are public, outgoing calls are not checked and mail stays in memory: this machine only.
-pub(crate) fn refuse_the_world(environment: Environment, config: &Config) -> Result<(), StartError> {
+pub(crate) fn require_loopback(config: &Config) -> Result<(), StartError> {
     let HttpConfig { address, operations_address, .. } = config.http;
     for (key, address) in [("http.address", address), ("http.operations_address", operations_address)] {
-        if environment != Environment::Production && !address.ip().is_loopback() {
+        if !address.ip().is_loopback() {
             return Err(StartError::Refused(format!(
                 "{key} is {address}, but outside production the service listens on this machine only; \
                  use 127.0.0.1, or set APP_ENVIRONMENT=production"

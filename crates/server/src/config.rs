@@ -98,6 +98,8 @@ pub struct HttpConfig {
     pub address: SocketAddr,
     /// The operators' address.
     pub operations_address: SocketAddr,
+    /// Whether `serve` and `work` may listen beyond this machine outside production, as containers on one machine must.
+    pub beyond_loopback: bool,
     /// Connections.
     pub server: ServerConfig,
     /// Requests.
@@ -133,6 +135,10 @@ impl Config {
         complaints.extend(self.users.complaints());
         complaints.extend(self.billing.complaints());
         complaints.extend(self.webhooks.complaints());
+        if self.http.server.read_timeout_ms <= self.http.stack.request_timeout_ms {
+            let complaint = "must be longer than http.stack.request_timeout_ms: who waits for an answer sends nothing";
+            complaints.push(("http.server.read_timeout_ms".to_owned(), complaint.to_owned()));
+        }
         if strict && self.database.url.is_empty() {
             complaints.push(("database.url".to_owned(), "is missing: say where PostgreSQL is".to_owned()));
         }
@@ -183,6 +189,7 @@ mod tests {
             ("APP__SERVICE__PUBLIC_URL", "http://api.acme.test", "service.public_url"),
             ("APP__OUTBOUND__ADDRESSES", "any", "outbound.addresses"),
             ("APP__DATABASE__CONNECTIONS__USERS", "18", "database.connections"),
+            ("APP__HTTP__SERVER__READ_TIMEOUT_MS", "15000", "http.server.read_timeout_ms"),
         ] {
             let mut pairs = PRODUCTION.to_vec();
             pairs.push((variable, value));

@@ -106,7 +106,7 @@ fn refuse_the_world(environment: Environment, config: &Config) -> Result<(), Sta
             format!("`dev` migrates and seeds the database it is given, so it uses none on {host}; unset DATABASE_URL");
         return Err(StartError::Refused(refusal));
     }
-    cli::refuse_the_world(environment, config)
+    cli::require_loopback(config)
 }
 
 fn print_banner(config: &Config, running: &Running, cluster: Option<&Cluster>, began: Instant) {
@@ -134,9 +134,9 @@ fn print_banner(config: &Config, running: &Running, cluster: Option<&Cluster>, b
 
 Try it:
 
-  curl -s {api}/v1/plans
+  curl -s -w '\\n' {api}/v1/plans
   TOKEN=$(curl -s {api}/v1/auth/login -H 'content-type: application/json' -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')
-  curl -s {api}/v1/me -H \"authorization: Bearer $TOKEN\"
+  curl -s -w '\\n' {api}/v1/me -H \"authorization: Bearer $TOKEN\"
 "
     ));
 }

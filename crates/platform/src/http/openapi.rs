@@ -167,7 +167,6 @@ fn add_problems(operation: &mut Value) {
         vec![("500", "Our mistake; the request id finds it."), ("503", "Busy; try again after Retry-After.")];
     if authenticated {
         problems.push(("401", "The access token is missing, expired or revoked."));
-        problems.push(("429", "Too many requests; try again after Retry-After."));
     }
     if authenticated && has("path") {
         problems.push(("403", "Your role does not allow this."));

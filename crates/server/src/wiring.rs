@@ -7,8 +7,9 @@ mod webhooks_hears_all;
 use std::sync::Arc;
 
 use axum::Router;
+use futures_util::future::try_join_all;
 use platform::clock::Clock;
-use platform::db::{Databases, Migrations};
+use platform::db::{Databases, Db, Migrations};
 use platform::events::Events;
 use platform::http::{Document, Health, Routes, Stack};
 use platform::jobs::{Jobs, Worker};
@@ -121,9 +122,7 @@ impl House {
     /// # Errors
     /// When the database is away or the signing keys cannot be opened.
     pub async fn load(&self) -> Result<(), WiringError> {
-        for pool in self.databases.pools() {
-            pool.ping().await?;
-        }
+        try_join_all(self.databases.pools().map(Db::ping)).await?;
         Ok(self.users.load_keys().await?)
     }
 

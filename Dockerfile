@@ -20,6 +20,8 @@ COPY --from=build /out/server /usr/local/bin/server
 # Nobody in particular, and owner of nothing.
 USER 10001:10001
 ENV APP_ENVIRONMENT=production
+# Probes come from outside of the container; publish 8080 only.
+ENV APP__HTTP__OPERATIONS_ADDRESS=0.0.0.0:8081
 # The API, and probes and metrics for operators.
 EXPOSE 8080 8081
 # SIGTERM is what drains the service; the orchestrator asks /livez and /readyz.

@@ -1,5 +1,5 @@
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::WAKE_CHANNEL;
@@ -39,9 +39,9 @@ impl<'a> Dispatch<'a> {
                     self.lanes.look_again();
                 }
                 Some(ended) = self.running.join_next() => {
-                    self.pass_on(ended.ok());
+                    self.pass_on(ended);
                     while let Some(ended) = self.running.try_join_next() {
-                        self.pass_on(ended.ok());
+                        self.pass_on(ended);
                     }
                 }
             }
@@ -71,13 +71,18 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// Frees the slot and hands the try to whoever settles. A try that was stopped (`None`) is given back later.
-    fn pass_on(&mut self, finished: Option<Finished>) {
-        if let Some(finished) = finished {
-            self.lanes.finish(&finished.queue);
-            if self.finished.send(finished).is_err() {
-                tracing::error!("a finished job cannot be settled; it will run again when its lease ends");
+    /// Frees the slot and hands the try to whoever settles. A try that the drain stopped is given back at the end; one that
+    /// panicked outside of its handler would hold its slot for good, so the worker ends and is started anew.
+    fn pass_on(&mut self, ended: Result<Finished, JoinError>) {
+        match ended {
+            Ok(finished) => {
+                self.lanes.finish(&finished.queue);
+                if self.finished.send(finished).is_err() {
+                    tracing::error!("a finished job cannot be settled; it will run again when its lease ends");
+                }
             }
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_stopped) => {}
         }
     }
 
@@ -89,14 +94,18 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// Lets running jobs finish, and stops those that take longer than the drain time.
+    /// Gives back what has not begun, lets running jobs finish, and stops those that take longer than the drain time.
     async fn drain(mut self) {
+        let waiting = self.lanes.waiting();
+        if self.worker.give_back(&waiting).await {
+            self.leases.remove(&waiting);
+        }
         let mut deadline = std::pin::pin!(sleep(self.worker.config.drain()));
         let mut stopped = false;
         loop {
             tokio::select! {
                 ended = self.running.join_next() => match ended {
-                    Some(ended) => self.pass_on(ended.ok()),
+                    Some(ended) => self.pass_on(ended),
                     None => return,
                 },
                 () = &mut deadline, if !stopped => {

@@ -68,6 +68,11 @@ impl Lanes {
         waiting.map(|job| (job.id, job.lease)).collect()
     }
 
+    /// Everything that was claimed and has not begun.
+    pub(super) fn waiting(&self) -> Vec<(Uuid, Uuid)> {
+        self.lanes.values().flat_map(|lane| &lane.ready).map(|job| (job.id, job.lease)).collect()
+    }
+
     /// Forgets what was given back.
     pub(super) fn forget(&mut self, given_back: &[(Uuid, Uuid)]) {
         for lane in self.lanes.values_mut() {

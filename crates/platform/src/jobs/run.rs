@@ -79,7 +79,9 @@ fn judge(failed: Failed, job: &Claimed) -> Verdict {
     let (error, hopeless) = match failed {
         Failed::Job(JobError::Retry(error)) => (chain(&error), false),
         Failed::Job(JobError::Discard(reason)) => (reason, true),
-        Failed::Unreadable(error) => (format!("the arguments cannot be read: {error}"), true),
+        Failed::Unreadable(error) => {
+            (format!("the arguments cannot be read: {}", without_values(&error.to_string())), true)
+        }
         Failed::TooSlow(limit) => (format!("stopped after {} ms", limit.as_millis()), false),
         Failed::Panicked(text) => {
             metrics::counter!("jobs_panicked_total", "job" => job.name.clone()).increment(1);
@@ -94,6 +96,11 @@ fn judge(failed: Failed, job: &Claimed) -> Verdict {
     } else {
         Verdict::Retry { error, after: backoff(job.attempts, ids::random_fraction()) }
     }
+}
+
+/// serde quotes the values it cannot use; arguments may be personal, and this text is logged and stored.
+fn without_values(text: &str) -> String {
+    text.split('"').enumerate().map(|(part, text)| if part % 2 == 0 { text } else { "…" }).collect()
 }
 
 /// Exponential with full jitter: from [`FIRST_PAUSE`] up to a ceiling that doubles with every try until [`LONGEST_PAUSE`].
@@ -137,6 +144,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn values_of_arguments_are_not_repeated() {
+        let text = without_values("invalid type: string \"ada@example.com\", expected u8 at line 1");
+        assert_eq!(text, "invalid type: string …, expected u8 at line 1");
+        assert_eq!(without_values("missing field `name`"), "missing field `name`");
+    }
 
     #[test]
     fn the_ceiling_doubles_until_an_hour() {

@@ -9,6 +9,9 @@ use super::run::{Finished, Verdict};
 use super::store::{self, Claimed, Failure};
 use crate::db::Db;
 
+/// How often settling is tried during a shutdown; one broken connection must not make finished jobs run again.
+const LAST_TRIES: u32 = 5;
+
 /// The most tries settled in one statement.
 const BATCH: usize = 1_000;
 
@@ -44,10 +47,14 @@ impl Leases {
 pub(super) async fn run(mut inbox: UnboundedReceiver<Finished>, db: Db, leases: Leases, pause: Duration) {
     let mut batch = Vec::new();
     while inbox.recv_many(&mut batch, BATCH).await > 0 {
+        let mut failures = 0;
         while let Err(error) = settle(&db, &batch).await {
+            failures += 1;
             tracing::warn!(%error, waiting = batch.len(), "finished jobs could not be settled");
-            if inbox.is_closed() {
-                return;
+            // At the end of the process there is no time for more; the jobs run again.
+            if inbox.is_closed() && failures >= LAST_TRIES {
+                batch.clear();
+                break;
             }
             tokio::time::sleep(pause).await;
         }

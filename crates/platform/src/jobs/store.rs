@@ -277,16 +277,19 @@ pub(super) async fn due_schedules(
     Ok(rows.into_iter().map(|row| (row.name, row.now)).collect())
 }
 
-/// Whether this call, and not another worker's, moved the schedule on.
+/// Whether this call, and not another worker's, moved the schedule on; never back, however late the call comes.
 pub(super) async fn move_schedule(
     connection: &mut PgConnection,
     name: &str,
     next_at: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
-    let moved =
-        sqlx::query!("UPDATE platform.schedules SET next_at = $2 WHERE name = $1 AND next_at <= now()", name, next_at)
-            .execute(connection)
-            .await?;
+    let moved = sqlx::query!(
+        "UPDATE platform.schedules SET next_at = $2 WHERE name = $1 AND next_at <= now() AND next_at < $2",
+        name,
+        next_at
+    )
+    .execute(connection)
+    .await?;
     Ok(moved.rows_affected() == 1)
 }
 

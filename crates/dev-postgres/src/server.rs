@@ -8,7 +8,7 @@ use crate::account::{command, run};
 use crate::binaries::{Binaries, Search, look_as};
 use crate::error::Error;
 use crate::place::Place;
-use crate::process::serves;
+use crate::process::{process_exists, serves};
 use crate::{Kind, data, port};
 
 /// How long a server may take to start, which includes recovering from a crash.
@@ -87,6 +87,11 @@ impl Server {
         }
     }
 
+    fn pid_in_file(&self) -> Option<u32> {
+        let content = fs::read_to_string(self.place.data().join("postmaster.pid")).ok()?;
+        parse_pid_file(&content).map(|(process, _)| process)
+    }
+
     fn is_stopped(&self) -> bool {
         matches!(self.observe(), Observed::Absent | Observed::Stale)
     }
@@ -134,8 +139,9 @@ impl Server {
 
     fn start_on(&self, binaries: &Binaries, port: u16) -> Result<(), Error> {
         let (data, log) = (self.place.data(), self.place.log());
-        if self.observe() == Observed::Stale {
-            // PostgreSQL would take a stranger that now has the dead server's process id for that server.
+        if self.observe() == Observed::Stale && self.pid_in_file().is_none_or(process_exists) {
+            // PostgreSQL would take a stranger that now has the dead server's process id for that server, and refuses
+            // a file without one. Any other file stays: it tells PostgreSQL about the dead server's last processes.
             fs::remove_file(data.join("postmaster.pid")).map_err(Error::io("remove the file of a dead server"))?;
         }
         self.place.write_private(&log, "")?;

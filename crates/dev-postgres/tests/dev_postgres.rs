@@ -71,6 +71,11 @@ fn development_data_outlives_a_killed_user_and_a_crash() {
     let data = Data::mark(&pid_file);
     leave_as_after_a_crash(&pid_file, port);
     assert!(start(Kind::Development, &root).started_here());
+    // The process id of nobody, and the file as a crash of the machine can leave it.
+    for content in [format!("{}\n/data\n", child.id()), String::new()] {
+        fs::write(&pid_file, content).expect("writes");
+        assert!(start(Kind::Development, &root).started_here());
+    }
     assert!(data.is_still_there());
 }
 
@@ -120,7 +125,8 @@ fn a_server_that_nobody_uses_stops() {
     // The server closes the connection when it stops.
     let patience = Some(Duration::from_secs(30));
     connection.set_read_timeout(patience).expect("sets it");
-    let closed = connection.read(&mut [0]).or_else(|error| match error.kind() {
+    // To the end, because a single read fails when a signal interrupts it.
+    let closed = connection.read_to_end(&mut Vec::new()).or_else(|error| match error.kind() {
         ErrorKind::ConnectionReset => Ok(0),
         _ => Err(error),
     });
@@ -131,18 +137,23 @@ fn a_server_that_nobody_uses_stops() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_directory_that_the_server_cannot_reach_does_not_matter() {
-    // A directory for temporary files is closed to other users, which matters to root only.
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    // Closed to other users, which matters to root only: its server runs as another user.
     let root = directory();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).expect("closes it");
+    let is_root = root.path().metadata().expect("looks").uid() == 0;
     let wanted = root.path().join("data of the project");
+    // Declared before the clusters, so that they have stopped when it is removed, also when an assertion fails.
+    let used;
     let cluster = Cluster::start(Kind::Durable, &wanted).expect("starts");
+    used = Removed(cluster.directory().to_owned());
+    assert_eq!(used.0 != wanted.canonicalize().expect("exists"), is_root);
     assert_eq!(knock(cluster.port()), Answer::LetIn);
-    let used = cluster.directory().to_owned();
     drop(cluster);
     let again = Cluster::start(Kind::Durable, &wanted).expect("starts");
-    assert_eq!(again.directory(), used);
-    drop(again);
-    fs::remove_dir_all(used).expect("removes");
+    assert_eq!(again.directory(), used.0);
 }
 
 #[test]
@@ -191,6 +202,17 @@ fn start(kind: Kind, root: &TempDir) -> Cluster {
 
 fn pid_file(cluster: &Cluster) -> PathBuf {
     cluster.directory().join("data").join("postmaster.pid")
+}
+
+/// Removes a directory when dropped.
+#[cfg(unix)]
+struct Removed(PathBuf);
+
+#[cfg(unix)]
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Recognises data by a file among it.

@@ -1,4 +1,5 @@
 use platform::http::{Problem, StatusCode};
+use platform::jobs::JobError;
 use platform::outbound::UrlProblem;
 use platform::secrets::OpenError;
 
@@ -38,6 +39,19 @@ pub enum Error {
     /// The database refused or is away.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl Error {
+    /// What a job makes of it: a message that nobody can send today cannot be sent tomorrow either.
+    pub(crate) fn into_job_error(self) -> JobError {
+        match self {
+            Self::UnknownEventType(_)
+            | Self::UndocumentedData(_)
+            | Self::MessageTooLarge(_)
+            | Self::UnwritableMessage(_) => JobError::Discard(self.to_string()),
+            other => other.into(),
+        }
+    }
 }
 
 impl From<Error> for Problem {

@@ -4,7 +4,7 @@ mod store;
 
 use chrono::{DateTime, Utc};
 use platform::caller::OrgId;
-use platform::jobs::Running;
+use platform::jobs::{JobError, Running};
 use platform::telemetry::current_context;
 use serde::Serialize;
 use serde_json::Value;
@@ -56,9 +56,13 @@ impl Webhooks {
     /// transaction: however often the job runs, the message is recorded once. It is sent as soon as that is committed.
     ///
     /// # Errors
-    /// A message that the public catalogue does not describe or that is too large; the database is away; the job was
-    /// taken over by another worker.
-    pub async fn publish(&self, running: &Running, organization: OrgId, message: NewMessage) -> Result<(), Error> {
+    /// [`JobError::Discard`] for a message that the public catalogue does not describe or that is too large; otherwise
+    /// the database is away or the job was taken over by another worker.
+    pub async fn publish(&self, running: &Running, organization: OrgId, message: NewMessage) -> Result<(), JobError> {
+        self.record(running, organization, message).await.map_err(Error::into_job_error)
+    }
+
+    async fn record(&self, running: &Running, organization: OrgId, message: NewMessage) -> Result<(), Error> {
         let message = compose(&message)?;
         self.make_room().await?;
         let mut tx = self.0.db.begin().await?;

@@ -16,13 +16,13 @@ pub(super) fn wire(events: &Events, jobs: &mut Jobs, webhooks: &Webhooks) {
     events.hear(jobs, HEARER, move |event: OrganizationCreated, running| {
         let webhooks = hearer.clone();
         let message = organization("organization.created", event.organization, &event.name, event.at);
-        async move { Ok(webhooks.publish(&running, event.organization, message).await?) }
+        async move { webhooks.publish(&running, event.organization, message).await }
     });
     let hearer = webhooks.clone();
     events.hear(jobs, HEARER, move |event: OrganizationUpdated, running| {
         let webhooks = hearer.clone();
         let message = organization("organization.updated", event.organization, &event.name, event.at);
-        async move { Ok(webhooks.publish(&running, event.organization, message).await?) }
+        async move { webhooks.publish(&running, event.organization, message).await }
     });
 }
 

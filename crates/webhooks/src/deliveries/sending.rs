@@ -2,14 +2,17 @@
 //! an endpoint is called.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use platform::ids::new_uuid;
 use platform::jobs::{BoxError, Pump};
-use platform::telemetry::{RequestContext, spawn, with_context};
+use platform::telemetry::{RequestContext, panic_text, spawn, with_context};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -27,8 +30,11 @@ use crate::{Error, Webhooks};
 /// The most deliveries taken at once.
 const BATCH: usize = 200;
 
-/// The most endpoints looked at for that.
-const LOOKED_AT: i64 = 50;
+/// The most endpoints looked at in one transaction, however few calls there is room for: many may have nothing due.
+const LOOKED_AT: usize = 50;
+
+/// The most such transactions before idle endpoints have to wait for the next call of the pump.
+const LOOKS: usize = 100;
 
 /// How long a delivery is ours: longer than a call with its settlement can take, or it would be sent twice.
 pub(super) const LEASE: Duration = Duration::from_mins(1);
@@ -85,7 +91,7 @@ impl Pump for Sending {
     async fn pump(&self) -> Result<usize, BoxError> {
         let mut room = self.room().await?;
         self.webhooks.make_room().await?;
-        let calls = self.webhooks.take_due(room.num_permits()).await?;
+        let calls = self.webhooks.look(room.num_permits()).await?;
         let count = calls.len();
         for call in calls {
             let permit = room.split(1);
@@ -107,14 +113,27 @@ impl Pump for Sending {
 }
 
 impl Webhooks {
-    /// Leases what is due, up to `room`.
-    async fn take_due(&self, room: usize) -> Result<Vec<Call>, Error> {
+    /// Takes what is due, up to `room`. Endpoints that are ready with nothing due, as most are when a lease of theirs would
+    /// have ended, never keep those behind them waiting.
+    async fn look(&self, room: usize) -> Result<Vec<Call>, Error> {
+        for _ in 0..LOOKS {
+            let (looked_at, calls) = self.take_due(room).await?;
+            if !calls.is_empty() || looked_at < LOOKED_AT {
+                return Ok(calls);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Leases what is due, up to `room`; says how many endpoints were looked at for that.
+    async fn take_due(&self, room: usize) -> Result<(usize, Vec<Call>), Error> {
         let limit = i64::try_from(room).unwrap_or(i64::MAX);
         let lease = new_uuid();
         let mut tx = self.0.db.begin().await?;
-        let ready = claims::lock_ready(&mut tx, limit.min(LOOKED_AT)).await?;
+        let ready = claims::lock_ready(&mut tx, LOOKED_AT).await?;
+        let looked_at = ready.len();
         if ready.is_empty() {
-            return Ok(Vec::new());
+            return Ok((looked_at, Vec::new()));
         }
         settlements::prefer_indexes(&mut tx).await?;
         let quiet = claims::list_quiet(&mut tx, &ready).await?;
@@ -137,7 +156,7 @@ impl Webhooks {
             let target = targets.get(&taken.endpoint)?.clone();
             Some(Call { lease, target, letter: letters.get(&taken.message).cloned(), taken })
         };
-        Ok(taken.into_iter().filter_map(call).collect())
+        Ok((looked_at, taken.into_iter().filter_map(call).collect()))
     }
 
     fn targets(&self, ready: Vec<Ready>, keys: Vec<SealedKey>) -> HashMap<EndpointId, Arc<Target>> {
@@ -162,7 +181,7 @@ impl Webhooks {
                     request_id: letter.request_id.clone().unwrap_or_else(|| letter.id.to_string()),
                     traceparent: letter.traceparent.clone(),
                 };
-                with_context(context, self.post(&call.target, letter, sent_at.timestamp())).await
+                with_context(context, or_crashed(self.post(&call.target, letter, sent_at.timestamp()))).await
             }
             None => Err(Failure::Expired),
         };
@@ -182,6 +201,14 @@ impl Webhooks {
             Err(_elapsed) => Err(Failure::TooSlow(CALL_LIMIT)),
         }
     }
+}
+
+/// A panic counts as an attempt like any failure: otherwise the delivery would be taken over again and again for ever.
+async fn or_crashed(response: impl Future<Output = Response>) -> Response {
+    AssertUnwindSafe(response).catch_unwind().await.unwrap_or_else(|panic| {
+        tracing::error!(panic = panic_text(&*panic), "an attempt panicked");
+        Err(Failure::Crashed)
+    })
 }
 
 /// What taking deliveries means for the endpoints. Those inherited from a lease that ended hold their slots already.
@@ -213,4 +240,19 @@ fn headers(target: &Target, letter: &Letter, timestamp: i64) -> Option<HeaderMap
     headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(timestamp));
     headers.insert(HeaderName::from_static("webhook-signature"), HeaderValue::try_from(signature).ok()?);
     Some(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliveries::verdict::Verdict;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failed_attempt() {
+        let response = or_crashed(async { panic!("on purpose") }).await;
+        assert!(matches!(response, Err(Failure::Crashed)));
+        assert_eq!(describe(&response), (None, 0, Some("other".to_owned()), None));
+        assert!(matches!(judge(&response, 0), Verdict::Retry(_)));
+        assert_eq!(judge(&response, 7), Verdict::Dead, "it counts");
+    }
 }

@@ -93,6 +93,8 @@ pub(super) enum Failure {
     Unsigned,
     /// The message is older than what is kept.
     Expired,
+    /// We panicked.
+    Crashed,
 }
 
 impl Failure {
@@ -103,6 +105,8 @@ impl Failure {
             Self::TooSlow(_) => "timeout",
             Self::Unsigned => "unsigned",
             Self::Expired => "expired",
+            // What went wrong with us is nothing its organization could act on.
+            Self::Crashed => "other",
         }
     }
 
@@ -110,7 +114,7 @@ impl Failure {
         match self {
             Self::Call(error) => error.duration(),
             Self::TooSlow(duration) => *duration,
-            Self::Unsigned | Self::Expired => Duration::ZERO,
+            Self::Unsigned | Self::Expired | Self::Crashed => Duration::ZERO,
         }
     }
 }

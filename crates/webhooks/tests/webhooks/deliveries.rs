@@ -77,6 +77,28 @@ async fn a_message_is_recorded_once_whatever_its_job_does_afterwards() {
 }
 
 #[tokio::test]
+async fn a_message_that_can_never_be_sent_is_not_tried_again() {
+    let house = House::open().await;
+    let fine = json!({ "id": "1", "name": "Ada" });
+    let long = json!({ "id": "1", "name": "a".repeat(64 * 1024) });
+    let hopeless = [
+        ("organization.exploded", fine, "organization.exploded"),
+        ("organization.created", json!({ "id": "1" }), "documented"),
+        ("organization.created", long, "bytes"),
+    ];
+    for (died, (event_type, data, reason)) in (1..).zip(hopeless) {
+        let mut tx = house.db.begin().await.expect("begins");
+        let (organization, event_type) = (house.org, event_type.to_owned());
+        let tell = Tell { organization, event_type, data, fail_afterwards: false };
+        enqueue(&mut tx, &tell).await.expect("enqueued");
+        tx.commit().await.expect("committed");
+        house.worker.run_due().await;
+        assert_eq!(house.count("SELECT count(*) FROM platform.jobs").await, 0, "{reason}");
+        assert_eq!(house.count("SELECT count(*) FROM platform.dead_jobs").await, died, "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn a_failing_receiver_is_tried_on_schedule_and_given_up() {
     let house = House::open().await;
     let receiver = Receiver::replying([Reply::status(500)]).await;

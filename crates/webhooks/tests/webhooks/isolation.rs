@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use platform::caller::Role;
+use platform::outbound::AddressRules;
 use platform::shutdown::Shutdown;
 use platform::telemetry::spawn;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use webhooks::Config;
 
 use crate::house::House;
 use crate::receiver::{Receiver, Reply};
@@ -76,6 +78,29 @@ async fn an_endpoint_that_hesitates_does_not_keep_the_others_waiting() {
     hesitating.answer_all();
     running.await.expect("the worker runs through");
     assert_eq!((hesitating.seen().len(), unhurried.seen().len()), (5, 5));
+}
+
+#[tokio::test]
+async fn endpoints_with_nothing_due_do_not_keep_the_others_waiting() {
+    // One call at a time: how many endpoints are looked at does not depend on it.
+    let house = House::with(AddressRules::Any, Config { concurrency: 1, ..Config::default() }).await;
+    house
+        .run_sql(
+            "INSERT INTO webhooks.endpoints (id, organization_id, url, description, event_types, max_in_flight, version,
+                                             created_at, updated_at, next_ready_at)
+             SELECT gen_random_uuid(), gen_random_uuid(), 'http://idle.test/', '', ARRAY['organization.created'], 10, 1,
+                    now(), now(), now() - interval '1 hour'
+             FROM generate_series(1, 120)",
+        )
+        .await;
+    let receiver = Receiver::open().await;
+    house.register(&receiver.url).await;
+    house.happen(1).await;
+    // The message's job and its delivery, although the worker goes round only once more after the job.
+    assert_eq!(house.worker.run_due().await, 2);
+    assert_eq!(receiver.seen().len(), 1);
+    let idle = "SELECT count(*) FROM webhooks.endpoints WHERE url = 'http://idle.test/' AND next_ready_at IS NOT NULL";
+    assert_eq!(house.count(idle).await, 0, "nothing is worth a look there");
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub(in crate::deliveries) struct Letter {
 /// Locks the endpoints that have waited longest. Those that another loop is looking at are left to it.
 pub(in crate::deliveries) async fn lock_ready(
     connection: &mut PgConnection,
-    limit: i64,
+    limit: usize,
 ) -> Result<Vec<Ready>, sqlx::Error> {
     sqlx::query_as!(
         Ready,
@@ -57,7 +57,7 @@ pub(in crate::deliveries) async fn lock_ready(
            ORDER BY next_ready_at
            LIMIT $1
            FOR NO KEY UPDATE SKIP LOCKED"#,
-        limit,
+        i64::try_from(limit).unwrap_or(i64::MAX),
     )
     .fetch_all(connection)
     .await

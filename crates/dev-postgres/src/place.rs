@@ -154,8 +154,8 @@ mod tests {
     fn the_stand_in_depends_on_the_directory_alone() {
         assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
-        let one = stand_in_for(Path::new("/root/one/.data/postgres"));
-        assert_eq!(one, stand_in_for(Path::new("/root/one/.data/postgres")));
-        assert_ne!(one, stand_in_for(Path::new("/root/two/.data/postgres")));
+        let one = stand_in_for(Path::new("/srv/one/.data/postgres"));
+        assert_eq!(one, stand_in_for(Path::new("/srv/one/.data/postgres")));
+        assert_ne!(one, stand_in_for(Path::new("/srv/two/.data/postgres")));
     }
 }

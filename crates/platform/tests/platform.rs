@@ -1,5 +1,7 @@
 //! The ground floor against a real database and on real sockets.
 
+#[path = "platform/bodies.rs"]
+mod bodies;
 #[path = "platform/events.rs"]
 mod events;
 #[path = "platform/house.rs"]
@@ -8,8 +10,12 @@ mod house;
 mod jobs;
 #[path = "platform/jobs_fail.rs"]
 mod jobs_fail;
+#[path = "platform/jobs_shutdown.rs"]
+mod jobs_shutdown;
 #[path = "platform/jobs_worker.rs"]
 mod jobs_worker;
+#[path = "platform/listening.rs"]
+mod listening;
 #[path = "platform/once.rs"]
 mod once;
 #[path = "platform/serving.rs"]

@@ -54,6 +54,11 @@ impl House {
         tx.commit().await.expect("committed");
     }
 
+    /// Somebody outside who can do harm.
+    pub(crate) fn other_connection(&self) -> Vandal {
+        Vandal(self.url.clone())
+    }
+
     /// Runs a statement as the owner of everything.
     pub(crate) async fn sql(&self, statement: &'static str) -> u64 {
         let mut owner = PgConnection::connect(&self.url).await.expect("a connection");
@@ -85,4 +90,18 @@ fn sample_migrations() -> Migrations {
 /// Writes an effect into the module's own table.
 pub(crate) async fn effect(tx: &mut Tx, name: &str) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO sample.effects (name) VALUES ($1)").bind(name).execute(&mut **tx).await.map(|_| ())
+}
+
+/// Breaks connections from outside.
+#[derive(Clone)]
+pub(crate) struct Vandal(String);
+
+impl Vandal {
+    /// Ends every other connection to the database, as a restart of the server would.
+    pub(crate) async fn break_all_others(&self) {
+        let mut owner = PgConnection::connect(&self.0).await.expect("a connection");
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        sqlx::raw_sql(end).execute(&mut owner).await.expect("they end");
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
-use platform::jobs::{self, EnqueueOptions, Job, Jobs, Priority, enqueue, enqueue_with};
+use platform::jobs::{self, EnqueueOptions, Job, JobError, Jobs, Priority, enqueue, enqueue_named, enqueue_with};
 use platform::telemetry::{RequestContext, current_context, with_context};
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,35 @@ async fn due_times_and_priorities_are_kept() {
     house.make_due().await;
     worker.run_due().await;
     assert_eq!(greeted.names().last().map(String::as_str), Some("later"));
+}
+
+#[tokio::test]
+async fn jobs_may_be_named_by_configuration_and_wait_in_a_queue_each() {
+    let house = House::build().await;
+    let greeted = Greeted::default();
+    let mut jobs = greeted.jobs();
+    for door in ["front", "back"] {
+        let greeted = greeted.clone();
+        jobs.register_named::<Greet, _, _>(format!("greets at {door}"), format!("doors.{door}"), move |args, running| {
+            let greeted = greeted.clone();
+            async move {
+                assert_eq!((running.attempt, running.max_attempts), (1, 20));
+                greeted.0.lock().expect("no panic").push(format!("{} at {door}", args.name));
+                if door == "back" { Err(JobError::Retry("it sticks".into())) } else { Ok(()) }
+            }
+        });
+    }
+    let worker = house.worker(jobs);
+    for door in ["front", "back", "cellar"] {
+        let (name, queue) = (format!("greets at {door}"), format!("doors.{door}"));
+        house.commit(async |tx| enqueue_named(tx, &name, &queue, &greet("Ada")).await).await;
+    }
+    assert_eq!(worker.run_due().await, 2, "nobody stands in the cellar");
+    let mut names = greeted.names();
+    names.sort();
+    assert_eq!(names, ["Ada at back", "Ada at front"]);
+    let left = "SELECT string_agg(concat_ws(' ', queue, attempts), ', ' ORDER BY queue) FROM platform.jobs";
+    assert_eq!(house.ask(left).await, "doors.back 1, doors.cellar 0");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
 }
 
-/// Who hears what in this binary. Wiring adds the subscriptions; modules keep a clone to announce with.
+/// Who hears what in this binary. Wiring adds the hearers; modules keep a clone to announce with.
 #[derive(Clone, Debug, Default)]
 pub struct Events(Arc<RwLock<BTreeMap<&'static str, Vec<Hearing>>>>);
 

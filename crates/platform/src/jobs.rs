@@ -111,6 +111,15 @@ pub async fn enqueue_with<J: Job>(tx: &mut Tx, job: &J, options: EnqueueOptions)
     insert(tx, NewJob { target, args: to_json(job)?, max_attempts: J::MAX_ATTEMPTS, options }).await
 }
 
+/// Adds a job whose name is made of configuration; [`Jobs::register_named`] says what to do with it.
+///
+/// # Errors
+/// When the arguments are not JSON, or the database refuses or is away.
+pub async fn enqueue_named<A: Serialize>(tx: &mut Tx, name: &str, queue: &str, args: &A) -> Result<(), sqlx::Error> {
+    let (target, options) = (Target { name, queue }, EnqueueOptions::default());
+    insert(tx, NewJob { target, args: to_json(args)?, max_attempts: MAX_ATTEMPTS, options }).await
+}
+
 /// A row to be written.
 pub(crate) struct NewJob<'a> {
     pub(crate) target: Target<'a>,

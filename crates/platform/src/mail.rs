@@ -160,7 +160,7 @@ mod tests {
     fn settings_that_cannot_work_are_named_without_the_password() {
         let keys =
             |config: &MailConfig, strict| config.complaints(strict).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
-        let from = "Groundwork <no-reply@example.com>";
+        let from = "Acme <no-reply@example.com>";
         for url in ["smtps://user:pw@mail.example.com", "smtp://mail.example.com:587?tls=required"] {
             assert_eq!(keys(&config(from, url), true), [""; 0], "{url}");
         }

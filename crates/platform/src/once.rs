@@ -82,6 +82,9 @@ pub struct Answer<T> {
 /// Why a request with an idempotency key cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum OnceError {
+    /// There is no key, and the request must not be made twice.
+    #[error("an idempotency key is required")]
+    KeyRequired,
     /// The key belongs to another request.
     #[error("the idempotency key was used for another request")]
     Reused,
@@ -107,9 +110,13 @@ impl<B> Once<B> {
         Once { key: self.key, body: convert(self.body) }
     }
 
-    /// Whether the client sent a key, for operations that require one.
-    pub fn has_key(&self) -> bool {
-        self.key.is_some()
+    /// Body and key apart, where a request without a key is refused and whoever takes the key remembers the answer itself,
+    /// for longer than a day.
+    ///
+    /// # Errors
+    /// [`OnceError::KeyRequired`].
+    pub fn required(self) -> Result<(OnceKey, B), OnceError> {
+        Ok((self.key.ok_or(OnceError::KeyRequired)?, self.body))
     }
 
     /// Opens the transaction of the request, or finds the answer it had.
@@ -156,6 +163,11 @@ impl<T> Answer<T> {
 impl From<OnceError> for Problem {
     fn from(error: OnceError) -> Self {
         match error {
+            OnceError::KeyRequired => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "idempotency_key_required",
+                "Send an Idempotency-Key, so that repeating the request is safe.",
+            ),
             OnceError::Reused => Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",

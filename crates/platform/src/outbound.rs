@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::Method;
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use serde::{Deserialize, Serialize};
@@ -19,11 +20,11 @@ use tokio::time::{Instant, timeout};
 
 pub use self::url::{Url, UrlProblem, check_url};
 pub use address::is_public;
-pub use answer::OutboundAnswer;
+pub use answer::{OutboundAnswer, WholeAnswer};
 pub use error::{FailureClass, OutboundError};
 
 use crate::telemetry;
-use answer::read_answer;
+use answer::{EXCERPT, read_answer};
 use resolver::{CheckedResolver, Names};
 
 /// Connections kept open to one server for the next call.
@@ -148,20 +149,39 @@ impl Outbound {
         self.0.config.addresses
     }
 
-    /// Posts a body and reads the answer. Any status is an answer; redirects are answers too and never followed. The
-    /// request id and trace of the current context travel along.
+    /// Posts a body and reads the answer, of which an excerpt is kept. Otherwise as [`Outbound::send`].
     ///
     /// # Errors
-    /// [`OutboundError`] when there was no complete answer in time, or the address may not be called.
+    /// As [`Outbound::send`].
     pub async fn post(
         &self,
         url: &str,
         headers: HeaderMap,
         body: impl Into<reqwest::Body>,
     ) -> Result<OutboundAnswer, OutboundError> {
+        let answer = self.call(Call { method: Method::POST, url, headers, body: body.into() }, EXCERPT).await?;
+        Ok(answer.into_excerpt())
+    }
+
+    /// Makes a call and keeps the answer up to the cap. Any status is an answer; redirects are answers too and never
+    /// followed. The request id and trace of the current context travel along. An empty body is none.
+    ///
+    /// # Errors
+    /// [`OutboundError`] when there was no complete answer in time, or the address may not be called.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: HeaderMap,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<WholeAnswer, OutboundError> {
+        self.call(Call { method, url, headers, body: body.into() }, usize::MAX).await
+    }
+
+    async fn call(&self, call: Call<'_>, keep: usize) -> Result<WholeAnswer, OutboundError> {
         let started = Instant::now();
-        let result = match check_url(url, self.rules()) {
-            Ok(url) => self.exchange(url, headers, body.into(), started).await,
+        let result = match check_url(call.url, self.rules()) {
+            Ok(url) => self.exchange(url, call, keep, started).await,
             Err(problem) => Err(OutboundError::refused(problem)),
         };
         let outcome = result.as_ref().map_or_else(OutboundError::class, |_| "answered");
@@ -172,24 +192,33 @@ impl Outbound {
     async fn exchange(
         &self,
         url: Url,
-        mut headers: HeaderMap,
-        body: reqwest::Body,
+        call: Call<'_>,
+        keep: usize,
         started: Instant,
-    ) -> Result<OutboundAnswer, OutboundError> {
+    ) -> Result<WholeAnswer, OutboundError> {
+        let Call { method, mut headers, body, .. } = call;
         // A compressed answer would be read as it is, and never unpacked into our memory.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         add_context(&mut headers);
         let client = self.client()?;
         let call = async {
-            let response = client.post(url).headers(headers).body(body).send().await?;
-            read_answer(response, self.0.config.answer_cap_bytes).await
+            let response = client.request(method, url).headers(headers).body(body).send().await?;
+            read_answer(response, keep, self.0.config.answer_cap_bytes).await
         };
         match timeout(Duration::from_millis(self.0.config.total_timeout_ms), call).await {
-            Ok(Ok(answer)) => Ok(OutboundAnswer { duration: started.elapsed(), ..answer }),
+            Ok(Ok(answer)) => Ok(WholeAnswer { duration: started.elapsed(), ..answer }),
             Ok(Err(error)) => Err(OutboundError::of(&error, started.elapsed())),
             Err(_) => Err(OutboundError::timed_out(started.elapsed())),
         }
     }
+}
+
+/// A call to be made.
+struct Call<'a> {
+    method: Method,
+    url: &'a str,
+    headers: HeaderMap,
+    body: reqwest::Body,
 }
 
 fn add_context(headers: &mut HeaderMap) {

@@ -81,7 +81,7 @@ impl Health {
         Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(self.clone())
     }
 
-    /// All three probes, for the operations listener.
+    /// All three probes, for the operators' port.
     pub fn routes(&self) -> Router {
         self.public_routes().merge(Router::new().route("/startupz", get(startupz)).with_state(self.clone()))
     }

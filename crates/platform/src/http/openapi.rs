@@ -50,7 +50,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     #[must_use]
     pub fn deprecated(mut self, deprecation: Deprecation) -> Self {
         for item in self.0.get_openapi_mut().paths.paths.values_mut() {
-            for operation in operations(item) {
+            for operation in each_operation(item) {
                 operation.deprecated = Some(Deprecated::True);
             }
         }
@@ -61,7 +61,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     #[must_use]
     pub fn with_state(mut self, module: &str, state: S) -> Routes {
         for item in self.0.get_openapi_mut().paths.paths.values_mut() {
-            for operation in operations(item) {
+            for operation in each_operation(item) {
                 operation.tags = Some(vec![module.to_owned()]);
             }
         }
@@ -84,7 +84,7 @@ impl Routes {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut utoipa::openapi::path::Operation> {
+fn each_operation(item: &mut PathItem) -> impl Iterator<Item = &mut utoipa::openapi::path::Operation> {
     let PathItem { get, put, post, delete, patch, .. } = item;
     [get, put, post, delete, patch].into_iter().filter_map(Option::as_mut)
 }
@@ -94,7 +94,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut utoipa::openapi:
 pub struct Document(Value);
 
 impl Document {
-    /// The document as committed and served: pretty JSON with a final newline.
+    /// Pretty JSON with a final newline.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(&self.0).unwrap_or_default();
@@ -139,7 +139,7 @@ impl Document {
             "securitySchemes": { "access_token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
         });
         let paths = document["paths"].as_object_mut();
-        for operation in paths.into_iter().flat_map(|paths| paths.values_mut()).flat_map(operations_of) {
+        for operation in paths.into_iter().flat_map(|paths| paths.values_mut()).flat_map(every_operation) {
             add_problems(operation);
         }
         Self(document)
@@ -150,7 +150,7 @@ fn schema<T: PartialSchema>() -> Value {
     serde_json::to_value(T::schema()).unwrap_or_default()
 }
 
-fn operations_of(item: &mut Value) -> impl Iterator<Item = &mut Value> {
+fn every_operation(item: &mut Value) -> impl Iterator<Item = &mut Value> {
     item.as_object_mut()
         .into_iter()
         .flatten()
@@ -161,6 +161,7 @@ fn operations_of(item: &mut Value) -> impl Iterator<Item = &mut Value> {
 fn add_problems(operation: &mut Value) {
     let authenticated = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
     let has_body = operation.get("requestBody").is_some();
+    let reads_json = operation["requestBody"]["content"].get("application/json").is_some();
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     let has = |place: &str| parameters.iter().any(|parameter| parameter["in"] == place);
     let mut problems =
@@ -176,10 +177,14 @@ fn add_problems(operation: &mut Value) {
     }
     if has_body || has("query") {
         problems.push(("400", "Not readable: malformed JSON, cursor or key."));
+    }
+    if reads_json || has("query") {
         problems.push(("422", "Some fields are not valid; `errors` names each."));
     }
     if has_body {
         problems.push(("413", "The body is too large."));
+    }
+    if reads_json {
         problems.push(("415", "Not JSON in UTF-8."));
     }
     let Some(responses) = operation["responses"].as_object_mut() else { return };

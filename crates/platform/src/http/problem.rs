@@ -97,7 +97,7 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this.")
     }
 
-    /// 401 without a challenge, for operations that take credentials in their body.
+    /// 401 without a challenge, for requests that carry credentials in their body.
     #[must_use]
     pub fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, code, detail)

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::pump::Station;
 use super::schedules::Schedule;
-use super::{Job, JobError, Pump, Running};
+use super::{Job, JobError, Pump, Running, TIME_LIMIT};
 
 type Run = Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>>;
 type Start = Box<dyn Fn(Value, Running) -> Result<Run, serde_json::Error> + Send + Sync>;
@@ -56,6 +56,17 @@ impl Jobs {
         Fut: Future<Output = Result<(), JobError>> + Send + 'static,
     {
         self.add(J::NAME.to_owned(), J::QUEUE.to_owned(), J::TIME_LIMIT, handler);
+    }
+
+    /// Says what to do with jobs whose name is made of configuration, where a [`Job`] cannot be written down. Rows outlive the
+    /// binary: a name that is no longer configured leaves its jobs waiting.
+    pub fn register_named<A, F, Fut>(&mut self, name: String, queue: String, handler: F)
+    where
+        A: DeserializeOwned,
+        F: Fn(A, Running) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), JobError>> + Send + 'static,
+    {
+        self.add(name, queue, TIME_LIMIT, handler);
     }
 
     /// Enqueues `job` by the clock: `cron` has five fields (minute, hour, day, month, weekday) and means UTC. Of all

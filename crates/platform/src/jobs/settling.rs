@@ -44,15 +44,15 @@ impl Leases {
 }
 
 /// Settles what arrives, all that waits in one go, until nobody can send any more.
-pub(super) async fn run(mut inbox: UnboundedReceiver<Finished>, db: Db, leases: Leases, pause: Duration) {
+pub(super) async fn run(mut arriving: UnboundedReceiver<Finished>, db: Db, leases: Leases, pause: Duration) {
     let mut batch = Vec::new();
-    while inbox.recv_many(&mut batch, BATCH).await > 0 {
+    while arriving.recv_many(&mut batch, BATCH).await > 0 {
         let mut failures = 0;
         while let Err(error) = settle(&db, &batch).await {
             failures += 1;
             tracing::warn!(%error, waiting = batch.len(), "finished jobs could not be settled");
             // At the end of the process there is no time for more; the jobs run again.
-            if inbox.is_closed() && failures >= LAST_TRIES {
+            if arriving.is_closed() && failures >= LAST_TRIES {
                 batch.clear();
                 break;
             }

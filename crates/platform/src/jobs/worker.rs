@@ -51,9 +51,9 @@ impl Worker {
 
     async fn work_until(&self, shutdown: Shutdown) {
         let leases = Leases::default();
-        let (finished, inbox) = unbounded_channel();
+        let (finished, arriving) = unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(settling::run(inbox, self.db.clone(), leases.clone(), self.config.poll_interval()));
+        tasks.spawn(settling::run(arriving, self.db.clone(), leases.clone(), self.config.poll_interval()));
         for station in &self.jobs.pumps {
             tasks.spawn(pump::run(station.clone(), self.wakeups.clone(), self.config.clone(), shutdown.clone()));
         }

@@ -5,12 +5,12 @@ use http::StatusCode;
 use http::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
 /// How much of an answer is kept for people to look at.
-const EXCERPT: usize = 4 * 1024;
+pub(super) const EXCERPT: usize = 4 * 1024;
 
 /// The longest absence a server is believed to ask for.
 const LONGEST_ABSENCE: Duration = Duration::from_hours(24);
 
-/// What a server answered.
+/// What a server answered, for those who only look at it.
 #[derive(Clone, Debug)]
 pub struct OutboundAnswer {
     /// The status, redirects included.
@@ -23,20 +23,53 @@ pub struct OutboundAnswer {
     pub duration: Duration,
 }
 
-/// Reads at most `cap` bytes. What is longer is cut and its connection closed; the status stands either way.
-pub(super) async fn read_answer(mut response: reqwest::Response, cap: usize) -> Result<OutboundAnswer, reqwest::Error> {
+/// What a server answered, for those who read it.
+#[derive(Clone, Debug)]
+pub struct WholeAnswer {
+    /// The status, redirects included.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as it came, up to the cap.
+    pub body: Vec<u8>,
+    /// Whether there was more of it than the cap lets through.
+    pub cut: bool,
+    /// How long the server asks us to stay away, one day at most.
+    pub retry_after: Option<Duration>,
+    /// From the start of the call to the last byte that was read.
+    pub duration: Duration,
+}
+
+impl WholeAnswer {
+    pub(super) fn into_excerpt(self) -> OutboundAnswer {
+        let Self { status, body, retry_after, duration, .. } = self;
+        OutboundAnswer { status, excerpt: body, retry_after, duration }
+    }
+}
+
+/// Reads until there is more than `cap` bytes and keeps the first `keep` of those. What is longer than the cap is cut and
+/// its connection closed; the status stands either way.
+pub(super) async fn read_answer(
+    mut response: reqwest::Response,
+    keep: usize,
+    cap: usize,
+) -> Result<WholeAnswer, reqwest::Error> {
     let status = response.status();
     let retry_after = retry_after(response.headers());
-    let mut excerpt = Vec::new();
-    let mut read = 0;
-    // Reading on beyond the excerpt, up to the cap, lets an ordinary connection be used again.
-    while read < cap {
-        let Some(chunk) = response.chunk().await? else { break };
+    let headers = std::mem::take(response.headers_mut());
+    let keep = keep.min(cap);
+    let (mut body, mut read, mut cut) = (Vec::new(), 0_usize, false);
+    // Reading on beyond what is kept, up to the cap, lets an ordinary connection be used again.
+    while let Some(chunk) = response.chunk().await? {
         read = read.saturating_add(chunk.len());
-        let missing = EXCERPT.min(cap).saturating_sub(excerpt.len());
-        excerpt.extend_from_slice(&chunk[..missing.min(chunk.len())]);
+        let missing = keep.saturating_sub(body.len());
+        body.extend_from_slice(&chunk[..missing.min(chunk.len())]);
+        if read > cap {
+            cut = true;
+            break;
+        }
     }
-    Ok(OutboundAnswer { status, excerpt, retry_after, duration: Duration::ZERO })
+    Ok(WholeAnswer { status, headers, body, cut, retry_after, duration: Duration::ZERO })
 }
 
 /// Reads `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date, which is compared with the answer's own `Date`

@@ -45,6 +45,7 @@ pub struct OutboundError {
     class: FailureClass,
     detail: String,
     duration: Duration,
+    never_sent: bool,
 }
 
 impl fmt::Display for FailureClass {
@@ -72,17 +73,26 @@ impl OutboundError {
         self.duration
     }
 
+    /// Whether it is certain that nothing reached the server: it was not found, let nobody in or proved nobody. After any
+    /// other failure the server may have done what it was asked.
+    #[must_use]
+    pub fn never_sent(&self) -> bool {
+        self.never_sent
+    }
+
     pub(super) fn timed_out(duration: Duration) -> Self {
-        Self { class: FailureClass::Timeout, detail: "no complete answer in time".to_owned(), duration }
+        let detail = "no complete answer in time".to_owned();
+        Self { class: FailureClass::Timeout, detail, duration, never_sent: false }
     }
 
     pub(super) fn bad_user_agent() -> Self {
         let detail = "outbound.user_agent is no valid header value".to_owned();
-        Self { class: FailureClass::Other, detail, duration: Duration::ZERO }
+        Self { class: FailureClass::Other, detail, duration: Duration::ZERO, never_sent: true }
     }
 
     pub(super) fn refused(problem: UrlProblem) -> Self {
-        Self { class: FailureClass::AddressRefused, detail: format!("the URL {problem}"), duration: Duration::ZERO }
+        let detail = format!("the URL {problem}");
+        Self { class: FailureClass::AddressRefused, detail, duration: Duration::ZERO, never_sent: true }
     }
 
     pub(super) fn of(error: &reqwest::Error, duration: Duration) -> Self {
@@ -94,7 +104,9 @@ impl OutboundError {
         }
         // Only causes are quoted: the outermost text holds the URL.
         let detail = causes.last().map_or_else(|| "no cause given".to_owned(), ToString::to_string);
-        Self { class: classify(error, &causes), detail, duration }
+        // Names are looked up and handshakes made while connecting; a slow connection is a timeout, but of this kind too.
+        let never_sent = error.is_connect() || error.is_builder();
+        Self { class: classify(error, &causes), detail, duration, never_sent }
     }
 }
 

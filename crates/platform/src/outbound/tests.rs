@@ -40,10 +40,14 @@ where
     (url, connections)
 }
 
-/// Reads the request with its body, which is `{}` in all these tests, so that closing the connection resets nothing.
+/// Reads the request with its body, so that closing the connection resets nothing. In these tests a GET has none and all
+/// others have `{}`.
 async fn read_request(stream: &mut TcpStream) -> String {
     let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n{}") && stream.read_buf(&mut request).await.unwrap_or(0) > 0 {}
+    let whole = |request: &[u8]| {
+        request.ends_with(if request.starts_with(b"GET") { b"\r\n\r\n".as_slice() } else { b"\r\n\r\n{}" })
+    };
+    while !whole(&request) && stream.read_buf(&mut request).await.unwrap_or(0) > 0 {}
     String::from_utf8_lossy(&request).into_owned()
 }
 
@@ -121,6 +125,41 @@ async fn an_endless_answer_is_cut_at_the_cap() {
 }
 
 #[tokio::test]
+async fn other_methods_are_sent_as_they_are_and_the_whole_answer_is_kept() {
+    let (heads, mut head) = mpsc::unbounded_channel();
+    let (url, _) = server(move |mut stream| {
+        let heads = heads.clone();
+        async move {
+            let _ = heads.send(read_request(&mut stream).await);
+            let answer = "HTTP/1.1 404 x\r\nx-sample: b\r\nretry-after: 7\r\nconnection: close\r\n\r\n".to_owned();
+            let _ = stream.write_all((answer + &"a".repeat(10_000)).as_bytes()).await;
+        }
+    })
+    .await;
+    for (method, body) in [(Method::GET, ""), (Method::POST, "{}"), (Method::DELETE, "{}")] {
+        let name = method.to_string();
+        let answer = client(10_000).send(method, &url, HeaderMap::new(), body).await.expect("answered");
+        let head = head.recv().await.expect("a request");
+        assert!(head.starts_with(&name) && head.ends_with(&format!("\r\n\r\n{body}")), "{head}");
+        assert!(head.contains("\r\naccept-encoding: identity\r\n"), "{head}");
+        assert_eq!((answer.status.as_u16(), answer.cut), (404, false));
+        assert_eq!(answer.headers["x-sample"], "b");
+        assert_eq!((answer.body.len(), answer.retry_after), (10_000, Some(Duration::from_secs(7))));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_as_long_as_the_cap_is_whole_and_one_byte_more_is_cut() {
+    let (url, _) = answering("HTTP/1.1 200 x\r\ncontent-length: 10\r\n\r\n0123456789").await;
+    for (cap, kept, cut) in [(11, "0123456789", false), (10, "0123456789", false), (9, "012345678", true)] {
+        let config = OutboundConfig { answer_cap_bytes: cap, ..config(AddressRules::Any) };
+        let client = Outbound::new(&config).expect("a valid configuration");
+        let answer = client.send(Method::POST, &url, HeaderMap::new(), "{}").await.expect("answered");
+        assert_eq!((answer.body.as_slice(), answer.cut), (kept.as_bytes(), cut), "cap {cap}");
+    }
+}
+
+#[tokio::test]
 async fn a_compressed_bomb_is_kept_as_it_came() {
     let (url, _) =
         answering("HTTP/1.1 200 x\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x0b\x08\x00").await;
@@ -144,7 +183,7 @@ async fn a_server_that_never_answers_or_drips_is_a_timeout() {
     .await;
     for url in [silent, unfinished_head, unfinished_body, dripping] {
         let error = client(50).post(&url, HeaderMap::new(), "{}").await.expect_err("too slow");
-        assert_eq!(error.class(), "timeout");
+        assert_eq!((error.class(), error.never_sent()), ("timeout", false));
         assert!(error.duration() >= Duration::from_millis(50));
     }
 }
@@ -164,15 +203,21 @@ async fn failures_have_stable_classes_and_do_not_repeat_the_url() {
     let (hanging_up, _) = server(|mut stream| async move { drop(read_request(&mut stream).await) }).await;
     let unknown = "http://no-such-name.example/?token=sesame".to_owned();
     let names = Outbound::with_names(&config(AddressRules::Any), BTreeMap::new()).expect("a valid configuration");
-    for (client, url, class) in [
-        (client(10_000), closed, "connect"),
-        (client(10_000), no_http, "other"),
-        (client(10_000), plain.replace("http:", "https:"), "tls"),
-        (client(10_000), hanging_up, "other"),
-        (names, unknown, "dns"),
+    let (half, _) = server(|mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 x\r\ncontent-length: 4\r\n\r\nab").await;
+    })
+    .await;
+    for (client, url, class, never_sent) in [
+        (client(10_000), closed, "connect", true),
+        (client(10_000), no_http, "other", false),
+        (client(10_000), plain.replace("http:", "https:"), "tls", true),
+        (client(10_000), hanging_up, "other", false),
+        (client(10_000), half, "other", false),
+        (names, unknown, "dns", true),
     ] {
         let error = client.post(&url, HeaderMap::new(), "{}").await.expect_err("fails");
-        assert_eq!(error.class(), class, "{url}: {error}");
+        assert_eq!((error.class(), error.never_sent()), (class, never_sent), "{url}: {error}");
         assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
     }
 }
@@ -185,7 +230,7 @@ async fn a_name_that_points_inside_is_refused_at_the_connection() {
     let url = "https://hooks.example.com/hook";
     assert!(check_url(url, client.rules()).is_ok(), "the name itself looks public");
     let error = client.post(url, HeaderMap::new(), "{}").await.expect_err("refused");
-    assert_eq!(error.class(), "address_refused", "{error}");
+    assert_eq!((error.class(), error.never_sent()), ("address_refused", true), "{error}");
 }
 
 #[tokio::test]
@@ -204,7 +249,7 @@ async fn an_inner_address_in_the_url_is_refused_before_anything_is_dialled() {
     let client = Outbound::new(&config(AddressRules::PublicOnly)).expect("a valid configuration");
     for url in [url.as_str(), "https://127.1/", "https://[::ffff:127.0.0.1]/", "https://localhost/"] {
         let error = client.post(url, HeaderMap::new(), "{}").await.expect_err("refused");
-        assert_eq!(error.class(), "address_refused", "{url}: {error}");
+        assert_eq!((error.class(), error.never_sent()), ("address_refused", true), "{url}: {error}");
     }
     assert!(connections.try_recv().is_err(), "a connection was made");
 }

@@ -57,7 +57,8 @@ async fn a_body_may_be_as_large_as_its_operation_says_and_no_larger() {
 #[tokio::test]
 async fn a_raw_body_may_be_of_any_media_type_and_encoding() {
     let site = Site::open_with(sizes().0, |_, _| {}).await;
-    for (name, value) in [("content-type", "application/xml"), ("content-type", "nonsense"), ("content-encoding", "br")] {
+    for (name, value) in [("content-type", "application/xml"), ("content-type", "nonsense"), ("content-encoding", "br")]
+    {
         let mut request = announced("/usual/size", 3);
         request.headers_mut().insert(name, value.parse().expect("a header"));
         assert_eq!(site.ask(request).await.text, "3", "{value}");

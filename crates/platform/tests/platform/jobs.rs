@@ -139,14 +139,18 @@ async fn jobs_may_be_named_by_configuration_and_wait_in_a_queue_each() {
     let mut jobs = greeted.jobs();
     for door in ["front", "back"] {
         let greeted = greeted.clone();
-        jobs.register_named::<Greet, _, _>(format!("greets at {door}"), format!("doors.{door}"), move |args, running| {
-            let greeted = greeted.clone();
-            async move {
-                assert_eq!((running.attempt, running.max_attempts), (1, 20));
-                greeted.0.lock().expect("no panic").push(format!("{} at {door}", args.name));
-                if door == "back" { Err(JobError::Retry("it sticks".into())) } else { Ok(()) }
-            }
-        });
+        jobs.register_named::<Greet, _, _>(
+            format!("greets at {door}"),
+            format!("doors.{door}"),
+            move |args, running| {
+                let greeted = greeted.clone();
+                async move {
+                    assert_eq!((running.attempt, running.max_attempts), (1, 20));
+                    greeted.0.lock().expect("no panic").push(format!("{} at {door}", args.name));
+                    if door == "back" { Err(JobError::Retry("it sticks".into())) } else { Ok(()) }
+                }
+            },
+        );
     }
     let worker = house.worker(jobs);
     for door in ["front", "back", "cellar"] {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use platform::caller::{OrgId, Role};
+use platform::ids::new_uuid;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -13,6 +14,9 @@ use crate::tree::Findings;
 
 /// The kinds of callers, in the order of the columns.
 const CALLERS: [&str; 8] = ["anonymous", "stranger", "removed", "viewer", "billing", "member", "admin", "owner"];
+
+/// Stands for a price of the catalogue, whose id is known only when the house runs.
+const PRICE: &str = "{price_id}";
 
 /// What each caller gets. A good request is sent, so a caller who may gets the 2xx.
 struct Row {
@@ -34,6 +38,12 @@ fn table() -> Vec<Row> {
     let endpoint = json!({ "url": "http://127.0.0.1:9/hook", "event_types": ["organization.created"] });
     let credentials = json!({ "email": "nobody@example.com", "password": "not-the-password-at-all" });
     let wish = json!({ "email": "new@example.com", "password": "not-the-password-at-all", "name": "New" });
+    let checkout = json!({
+        "price_id": PRICE,
+        "quantity": 1,
+        "success_url": "http://localhost:8080/paid",
+        "cancel_url": "http://localhost:8080/plans",
+    });
     vec![
         // Open to the world.
         row("signing_key_list", None, [200; 8]),
@@ -43,6 +53,7 @@ fn table() -> Vec<Row> {
         row("registration_verify", json!({ "token": "unknown" }), [400; 8]),
         row("session_create", credentials, [401; 8]),
         row("session_refresh", json!({ "refresh_token": "unknown" }), [401; 8]),
+        row("inbound_event_receive", json!({ "signed": "by nobody" }), [400; 8]),
         // For whoever is logged in.
         row("me_show", None, anybody_known(200)),
         row("organization_create", json!({ "name": "Mine" }), anybody_known(201)),
@@ -57,6 +68,10 @@ fn table() -> Vec<Row> {
         row("endpoint_create", endpoint, [401, 404, 404, 403, 403, 403, 201, 201]),
         row("endpoint_update", json!({ "description": "ours" }), [401, 404, 404, 403, 403, 403, 200, 200]),
         row("endpoint_delete", None, [401, 404, 404, 403, 403, 403, 204, 204]),
+        row("entitlement_list", None, [401, 404, 404, 200, 200, 200, 200, 200]),
+        row("subscription_show", None, [401, 404, 404, 403, 200, 403, 200, 200]),
+        row("checkout_open", checkout, [401, 404, 404, 403, 201, 403, 201, 201]),
+        row("operation_show", None, [401, 404, 404, 403, 200, 403, 200, 200]),
         // Last: it ends the session of the token that the other rows use.
         row("session_end", None, anybody_known(204)),
     ]
@@ -92,11 +107,13 @@ struct Stage {
     home: Home,
     org: OrgId,
     tokens: BTreeMap<&'static str, String>,
+    price: String,
+    _payments: dev_stripe::Running,
 }
 
 impl Stage {
     async fn set() -> Self {
-        let home = Home::open().await;
+        let (home, payments) = Home::open_with_payments().await;
         let owner = home.person("owner@example.com").await;
         let org = home.organization(&owner).await;
         let mut tokens = BTreeMap::from([("owner", owner.token.clone())]);
@@ -112,7 +129,9 @@ impl Stage {
         tokens.insert("stranger", stranger.token);
         tokens.insert("removed", Self::removed(&home, org).await.token);
         home.work().await;
-        Self { home, org, tokens }
+        let plans = send(home.ask(Method::GET, "/v1/plans")).await.expect(200);
+        let price = plans["data"][1]["prices"][0]["id"].as_str().expect("a price").to_owned();
+        Self { home, org, tokens, price, _payments: payments }
     }
 
     /// Somebody who was an admin, used that, and is no member any more.
@@ -128,11 +147,14 @@ impl Stage {
 
     /// An endpoint and, where the path asks for one, a delivery of its own, as rows may use them up.
     async fn target(&self, path: &str) -> String {
-        let path = path.replace("{org_id}", &self.org.to_string());
+        let path = path.replace("{org_id}", &self.org.to_string()).replace("{source}", "stripe");
         if !path.contains("{id}") {
             return path;
         }
         let base = format!("/v1/organizations/{}", self.org);
+        if path.contains("/billing/operations/") {
+            return path.replace("{id}", &self.checkout(&base).await);
+        }
         let owner = &self.tokens["owner"];
         let body = json!({ "url": "http://127.0.0.1:9/hook", "event_types": ["organization.updated"] });
         let create = self.home.ask(Method::POST, &format!("{base}/webhook-endpoints")).bearer_auth(owner);
@@ -148,14 +170,31 @@ impl Stage {
         path.replace("{id}", page["data"][0]["id"].as_str().expect("a delivery"))
     }
 
+    /// An operation of billing.
+    async fn checkout(&self, base: &str) -> String {
+        let rows = table();
+        let body = rows.iter().find(|row| row.operation == "checkout_open").and_then(|row| row.body.as_ref());
+        let ask = self.home.ask(Method::POST, &format!("{base}/billing/checkout")).bearer_auth(&self.tokens["owner"]);
+        let ask = ask.header("idempotency-key", new_uuid().to_string()).json(&self.filled(body.expect("a body")));
+        send(ask).await.expect(201)["id"].as_str().expect("an id").to_owned()
+    }
+
+    fn filled(&self, body: &Value) -> Value {
+        let mut body = body.clone();
+        if body["price_id"] == PRICE {
+            body["price_id"] = json!(self.price);
+        }
+        body
+    }
+
     async fn status(&self, caller: &str, method: &str, path: &str, body: Option<&Value>) -> u16 {
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-        let mut ask = self.home.ask(method, path);
+        let mut ask = self.home.ask(method, path).header("idempotency-key", new_uuid().to_string());
         if let Some(token) = self.tokens.get(caller) {
             ask = ask.bearer_auth(token);
         }
         if let Some(body) = body {
-            ask = ask.json(body);
+            ask = ask.json(&self.filled(body));
         }
         send(ask).await.status.as_u16()
     }

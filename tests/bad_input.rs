@@ -122,21 +122,21 @@ async fn bad_paths_cursors_limits_and_methods_are_refused() {
 #[tokio::test]
 async fn heads_that_are_too_large_are_refused_by_us() {
     let home = Home::open().await;
-    let long = send(home.ask(Method::GET, &format!("/v1/plans?x={}", "a".repeat(10_000)))).await;
+    let long = send(home.ask(Method::GET, &format!("/v1/event-types?x={}", "a".repeat(10_000)))).await;
     assert_eq!(outcome(&long), expected(414, "uri_too_long", &[]));
-    let mut many = home.ask(Method::GET, "/v1/plans");
+    let mut many = home.ask(Method::GET, "/v1/event-types");
     for number in 0..65 {
         many = many.header(format!("x-{number}"), "1");
     }
     assert_eq!(outcome(&send(many).await), expected(431, "headers_too_large", &[]));
-    let large = home.ask(Method::GET, "/v1/plans").header("x-large", "a".repeat(20_000));
+    let large = home.ask(Method::GET, "/v1/event-types").header("x-large", "a".repeat(20_000));
     assert_eq!(outcome(&send(large).await), expected(431, "headers_too_large", &[]));
 }
 
 #[tokio::test]
 async fn every_answer_carries_the_protective_headers_and_a_request_id() {
     let home = Home::open().await;
-    for path in ["/v1/plans", "/v1/me", "/nothing"] {
+    for path in ["/v1/event-types", "/v1/me", "/nothing"] {
         let answer =
             send(home.ask(Method::GET, path).header("x-request-id", "mine-1").header("origin", "https://evil.example"))
                 .await;

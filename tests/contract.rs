@@ -16,7 +16,7 @@ pub(crate) fn document() -> Value {
     let mut config = Config::load(Environment::Test, &BTreeMap::new()).expect("a configuration");
     config.database.url = "postgres://localhost/nowhere".to_owned().into();
     let house = House::assemble(config, &Clock::system(), &Shutdown::new()).expect("a house");
-    house.api().1.value().clone()
+    house.contract().value().clone()
 }
 
 /// Every operation as `(method, path, operation)`.

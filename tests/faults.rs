@@ -1,94 +1,27 @@
 //! What survives when a process is killed: the real binary, real signals, a durable PostgreSQL.
 
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use dev_postgres::{Cluster, Kind};
+use futures_util::future::join_all;
+use platform::clock::Clock;
 use reqwest::Method;
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
 
+use crate::buyer::{Buyer, Records, inbound, stand_in};
 use crate::home::{client, send};
+use crate::processes::{Durable, Process, eventually};
 use crate::receiver::Receiver;
-
-/// How long something that must happen may take on a busy machine before the test gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A running server process; killed when the test ends.
-struct Process {
-    child: Child,
-    api: String,
-}
-
-impl Process {
-    /// `command` is `serve` (API alone) or `dev` (API and worker).
-    async fn start(command: &str, database: &str) -> Self {
-        let (public, operations) = (free_address(), free_address());
-        let child = binary(command, database)
-            .env("APP__HTTP__ADDRESS", public.to_string())
-            .env("APP__HTTP__OPERATIONS_ADDRESS", operations.to_string())
-            .spawn()
-            .expect("the server starts");
-        let process = Self { child, api: format!("http://{public}") };
-        let ready = format!("{}/readyz", process.api);
-        eventually("the server is ready", async || {
-            client().get(&ready).send().await.is_ok_and(|answer| answer.status().is_success())
-        })
-        .await;
-        process
-    }
-
-    /// SIGKILL: no time to say goodbye.
-    fn kill(mut self) {
-        self.child.kill().expect("the process can be killed");
-        self.child.wait().expect("the process ends");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn binary(command: &str, database: &str) -> Command {
-    let mut binary = Command::new(env!("CARGO_BIN_EXE_server-under-test"));
-    binary.arg(command).env("DATABASE_URL", database).env("APP__TELEMETRY__FILTER", "warn").stdout(Stdio::null());
-    binary
-}
-
-fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
-}
-
-/// Waits for other processes, which no clock of ours can step.
-async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let begun = Instant::now();
-    let mut pause = tokio::time::interval(Duration::from_millis(20));
-    while !condition().await {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        pause.tick().await;
-    }
-}
 
 #[tokio::test]
 async fn a_fact_whose_process_was_killed_before_delivery_is_delivered_after_a_restart() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let cluster = Cluster::start(Kind::Durable, &directory.path().join("postgres")).expect("a PostgreSQL");
-    let mut owner = PgConnection::connect(&cluster.url("postgres")).await.expect("a connection");
-    sqlx::raw_sql("CREATE DATABASE faults").execute(&mut owner).await.expect("a database");
-    let database = cluster.url("faults");
-    assert!(binary("migrate", &database).status().expect("it runs").success());
+    let durable = Durable::create().await;
+    let database = &durable.url;
     let (receiver, url) = Receiver::open().await;
 
     // `dev` seeds the account; it is gone before the fact happens.
-    Process::start("dev", &database).await.kill();
+    Process::start("dev", database).await.kill();
     // `serve` has no worker, so it cannot deliver: what it commits is all there is when it is killed.
-    let serving = Process::start("serve", &database).await;
+    let serving = Process::start("serve", database).await;
     let ask =
         |process: &Process, method: Method, path: &str| client().request(method, format!("{}{path}", process.api));
     let credentials = json!({ "email": "ada@example.com", "password": "a-long-walk-by-the-sea" });
@@ -105,12 +38,93 @@ async fn a_fact_whose_process_was_killed_before_delivery_is_delivered_after_a_re
     serving.kill();
     assert_eq!(receiver.received().len(), 0, "nothing was delivered before the restart");
 
-    let _restarted = Process::start("dev", &database).await;
+    let _restarted = Process::start("dev", database).await;
     eventually("the message arrives", async || !receiver.received().is_empty()).await;
     let arrived = receiver.received();
     arrived[0].verify(&secret);
     assert!(String::from_utf8_lossy(&arrived[0].body).contains("Acme 2"));
     assert!(arrived.iter().all(|again| again.headers["webhook-id"] == arrived[0].headers["webhook-id"]));
+}
+
+#[tokio::test]
+async fn billing_case_14_an_event_whose_process_was_killed_before_its_job_is_applied_once_after_a_restart() {
+    let durable = Durable::create().await;
+    let database = &durable.url;
+    let payments = stand_in(dev_stripe::Time::machine()).await;
+    let provider = [("APP__BILLING__STRIPE__API_URL", payments.url())];
+    let (receiver, hook) = Receiver::open().await;
+    Process::start_with("dev", database, &provider).await.kill();
+
+    // `serve` has no worker, so it stores events and does nothing about them.
+    let serving = Process::start_with("serve", database, &provider).await;
+    payments.control().send_events_to(inbound(&serving.api));
+    let buyer = Buyer::of_seeded_account(&serving.api).await;
+    let (_, secret) = buyer.listen_at(&hook).await;
+    let subscription = buyer.subscribe(payments.control()).await;
+    payments.control().delivered().await;
+    let statuses: Vec<_> = payments.control().attempts().iter().map(|attempt| attempt.status).collect();
+    assert_eq!(statuses, [Some(200); 3], "every event is taken at the first attempt");
+    serving.kill();
+    let mut owner = durable.owner().await;
+    let stored = Records::of(&mut owner).await;
+    assert_eq!((stored.inbox, stored.subscriptions.len(), stored.messages), (3, 0, 0), "{stored:?}");
+
+    let restarted = Process::start_with("dev", database, &provider).await;
+    let buyer = buyer.at(&restarted.api);
+    eventually("the subscription is active", async || buyer.plan().await == "team").await;
+    eventually("the message arrives", async || !receiver.received().is_empty()).await;
+    let applied = settled(&durable).await;
+    assert_eq!((applied.inbox, applied.dead, applied.messages), (3, 0, 1), "{applied:?}");
+    assert_eq!(applied.subscriptions, [(subscription, "active".to_owned())]);
+    let arrived = receiver.received();
+    arrived[0].verify(&secret);
+    assert!(arrived.iter().all(|again| again.headers["webhook-id"] == arrived[0].headers["webhook-id"]));
+}
+
+#[tokio::test]
+async fn billing_case_01_twenty_copies_of_an_event_at_two_processes_at_once_have_one_effect() {
+    let durable = Durable::create().await;
+    let database = &durable.url;
+    let payments = stand_in(dev_stripe::Time::machine()).await;
+    let provider = [("APP__BILLING__STRIPE__API_URL", payments.url())];
+    Process::start_with("dev", database, &provider).await.kill();
+    let twins = [
+        Process::start_with("serve", database, &provider).await,
+        Process::start_with("serve", database, &provider).await,
+    ];
+    let buyer = Buyer::of_seeded_account(&twins[0].api).await;
+    let (receiver, hook) = Receiver::open().await;
+    buyer.listen_at(&hook).await;
+    payments.control().withhold();
+    let subscription = buyer.subscribe(payments.control()).await;
+    let events = payments.control().events();
+    let event = events.iter().find(|event| event["type"] == "customer.subscription.created").expect("the event");
+    let (body, secret) = (event.to_string(), ["whsec_development".to_owned()]);
+    let signature = dev_stripe::signature(&secret, Clock::system().now().timestamp(), body.as_bytes());
+    let copies = (0..20).map(|number| {
+        let copy = client().post(inbound(&twins[number % 2].api)).header("stripe-signature", &signature);
+        send(copy.body(body.clone()))
+    });
+    for answer in join_all(copies).await {
+        answer.expect(200);
+    }
+    let mut owner = durable.owner().await;
+    let stored = Records::of(&mut owner).await;
+    assert_eq!((stored.inbox, stored.messages), (1, 0), "{stored:?}");
+
+    let _worker = Process::start_with("work", database, &provider).await;
+    eventually("the subscription is active", async || buyer.plan().await == "team").await;
+    let applied = settled(&durable).await;
+    assert_eq!((applied.inbox, applied.dead, applied.messages), (1, 0, 1), "{applied:?}");
+    assert_eq!(applied.subscriptions, [(subscription, "active".to_owned())]);
+    assert_eq!(applied.tickets, [(1, 1)], "it was fetched once");
+    eventually("the message arrives", async || !receiver.received().is_empty()).await;
+}
+
+/// What is written down once no job is left.
+async fn settled(durable: &Durable) -> Records {
+    eventually("every job is done", async || Records::of(&mut durable.owner().await).await.jobs == 0).await;
+    Records::of(&mut durable.owner().await).await
 }
 
 #[tokio::test]

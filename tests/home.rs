@@ -6,11 +6,14 @@ use platform::caller::{OrgId, Role, UserId};
 use platform::clock::Clock;
 use platform::db::PLATFORM;
 use platform::shutdown::Shutdown;
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use server::{Config, Environment, House, Listeners, Parts, Running, migrations, start};
 use sqlx::{Connection, PgConnection};
 use test_support::database::TestDatabase;
+
+use crate::buyer::{inbound, stand_in};
 
 pub(crate) const PASSWORD: &str = "a-long-walk-by-the-sea";
 
@@ -21,6 +24,7 @@ pub(crate) struct Home {
     pub(crate) house: House,
     pub(crate) client: Client,
     pub(crate) database: TestDatabase,
+    pub(crate) clock: Clock,
     _running: Running,
 }
 
@@ -31,12 +35,26 @@ impl Home {
 
     /// With a changed configuration.
     pub(crate) async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+        // The reference library that verifies signatures compares them with the real time.
+        Self::open_at(Clock::fixed(Clock::system().now()), change).await
+    }
+
+    /// With a stand-in for the payment provider, which tells the house what happens and goes by its clock.
+    pub(crate) async fn open_with_payments() -> (Self, dev_stripe::Running) {
+        let clock = Clock::fixed(Clock::system().now());
+        let theirs = clock.clone();
+        let payments = stand_in(dev_stripe::Time::from_fn(move || theirs.now())).await;
+        let url = payments.url().to_owned();
+        let home = Self::open_at(clock, |config| config.billing.stripe.api_url = url).await;
+        payments.control().send_events_to(inbound(&home.api));
+        (home, payments)
+    }
+
+    async fn open_at(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let database = TestDatabase::create(&migrations()).await;
         let mut config = config(&database);
         change(&mut config);
         let shutdown = Shutdown::new();
-        // The reference library that verifies signatures compares them with the real time.
-        let clock = Clock::fixed(Clock::system().now());
         let house = House::assemble(config.clone(), &clock, &shutdown).expect("a house");
         house.seed().await.expect("catalogue and keys");
         let listeners = Listeners::bind(&config, true).await.expect("free ports");
@@ -48,6 +66,7 @@ impl Home {
             house,
             client: client(),
             database,
+            clock,
             _running: running,
         }
     }
@@ -130,9 +149,10 @@ pub(crate) async fn send(ask: RequestBuilder) -> Answer {
     Answer { status, headers, text: response.text().await.expect("a body") }
 }
 
+/// A client that does not follow redirects: they are answers to look at.
 #[expect(clippy::disallowed_methods, reason = "tests call the house, not the world")]
 pub(crate) fn client() -> Client {
-    Client::builder().no_proxy().build().expect("a client")
+    Client::builder().no_proxy().redirect(Policy::none()).build().expect("a client")
 }
 
 pub(crate) fn config(database: &TestDatabase) -> Config {

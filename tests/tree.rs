@@ -17,7 +17,7 @@ pub(crate) use findings::Findings;
 pub(crate) use rust::{Definition, Function, Kind, Rust, Shows, Token};
 
 /// Packages that are not modules. Every other folder of `crates/` is one and keeps the rules of modules.
-const NOT_MODULES: [&str; 5] = ["platform", "server", "dev-postgres", "dev-stripe", "test-support"];
+const NOT_MODULES: &[&str] = &["platform", "server", "dev-postgres", "dev-stripe", "test-support"];
 
 /// Directories without sources of ours.
 const NOT_READ: [&str; 5] = ["target", "node_modules", ".git", ".data", ".sqlx"];

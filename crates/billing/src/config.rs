@@ -1,193 +1,139 @@
-use std::collections::{BTreeMap, BTreeSet};
+//! What operators decide about billing.
 
-use platform::http::check_text;
+mod catalogue;
+mod stripe;
+
+use platform::outbound::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::money::{Currency, Money, MoneyError};
-use crate::plans::{Interval, Limit};
+#[cfg(test)]
+pub(crate) use catalogue::{MAX_FEATURES, MAX_PLANS, MAX_PRICES};
+pub use catalogue::{PlanConfig, PriceConfig};
+pub(crate) use catalogue::{plan_key, price_key};
+pub use stripe::StripeConfig;
 
-/// The most plans a catalogue may hold: it is shown whole, never in pages.
-pub(crate) const MAX_PLANS: usize = 100;
-/// The most features one plan may grant.
-pub(crate) const MAX_FEATURES: usize = 50;
-/// The most prices one plan may be offered at.
-pub(crate) const MAX_PRICES: usize = 20;
+/// The longest grace, in days.
+const MAX_GRACE: i64 = 60;
 
 /// The section `[billing]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The plan of organizations that pay for none.
+    pub free_plan: String,
+    /// How many days a subscription whose payment failed keeps its plan.
+    pub grace_days: i64,
+    /// The origins that checkout may lead back to besides the service's own, exactly as browsers write them.
+    pub return_origins: Vec<String>,
     /// The plan catalogue. What is missing here stops being offered; nothing is ever deleted.
     pub plans: Vec<PlanConfig>,
-}
-
-/// A plan as configured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlanConfig {
-    /// Its stable name for programs.
-    pub code: String,
-    /// Its name for people.
-    pub name: String,
-    /// Higher is better; no two plans share one.
-    pub rank: i32,
-    /// What it grants: `true`, or how much of it.
-    #[serde(default)]
-    pub features: BTreeMap<String, Limit>,
-    /// What it is offered at; none for a plan that cannot be bought.
-    #[serde(default)]
-    pub prices: Vec<PriceConfig>,
-}
-
-/// A price as configured. It never changes once seeded: a new amount is a new price with a new id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PriceConfig {
-    /// The provider's id of the price.
-    pub id: String,
-    /// Who takes the money.
-    pub provider: String,
-    /// ISO 4217 code.
-    pub currency: Currency,
-    /// For one seat and one interval, in the currency's minor unit.
-    pub amount: i64,
-    /// How often it is due.
-    pub interval: Interval,
-}
-
-impl PriceConfig {
-    /// Amount and currency together.
-    ///
-    /// # Errors
-    /// When the amount is negative.
-    pub fn money(&self) -> Result<Money, MoneyError> {
-        Money::new(self.amount, self.currency)
-    }
+    /// The account at Stripe.
+    pub stripe: StripeConfig,
 }
 
 impl Config {
-    /// What is wrong with the values, as `(key, complaint)`.
+    /// What is wrong with the values, as `(key, complaint)`; `strict` where real money may move.
     #[must_use]
-    pub fn complaints(&self) -> Vec<(String, String)> {
-        let mut complaints = Complaints::default();
-        let count = self.plans.len();
-        complaints.require((1..=MAX_PLANS).contains(&count), "billing.plans", || {
-            format!("has {count} plans, not 1 to {MAX_PLANS}")
-        });
-        let (mut codes, mut ranks, mut price_ids) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for (position, plan) in self.plans.iter().enumerate() {
-            let key = plan_key(position);
-            complaints.about_plan(&key, plan);
-            let PlanConfig { code, rank, .. } = plan;
-            complaints
-                .require(codes.insert(code), &format!("{key}.code"), || format!("`{code}` is taken by another plan"));
-            complaints
-                .require(ranks.insert(rank), &format!("{key}.rank"), || format!("{rank} is taken by another plan"));
-            for (position, price) in plan.prices.iter().enumerate() {
-                let key = price_key(&key, position);
-                complaints.about_price(&key, price);
-                let PriceConfig { id, provider, .. } = price;
-                let unique = price_ids.insert((provider, id));
-                complaints.require(unique, &format!("{key}.id"), || format!("`{id}` is taken by another price"));
-            }
+    pub fn complaints(&self, strict: bool) -> Vec<(String, String)> {
+        let mut complaints = self.catalogue_complaints();
+        if !self.plans.iter().any(|plan| plan.code == self.free_plan) {
+            let complaint = format!("`{}` is the code of no plan", self.free_plan);
+            complaints.push(("billing.free_plan".to_owned(), complaint));
         }
-        complaints.0
+        if !(0..=MAX_GRACE).contains(&self.grace_days) {
+            let complaint = format!("{} is not 0 to {MAX_GRACE} days", self.grace_days);
+            complaints.push(("billing.grace_days".to_owned(), complaint));
+        }
+        for origin in self.return_origins.iter().filter(|origin| !is_origin(origin)) {
+            let complaint = format!("`{origin}` is not one exact origin such as https://app.example.com");
+            complaints.push(("billing.return_origins".to_owned(), complaint));
+        }
+        complaints.extend(self.stripe.complaints(strict));
+        complaints
+    }
+
+    /// What is wrong with the plan catalogue.
+    pub(crate) fn catalogue_complaints(&self) -> Vec<(String, String)> {
+        catalogue::complaints(&self.plans)
     }
 }
 
-/// How a plan is named in complaints.
-pub(crate) fn plan_key(position: usize) -> String {
-    format!("billing.plans[{position}]")
-}
-
-/// How a price is named in complaints.
-pub(crate) fn price_key(plan_key: &str, position: usize) -> String {
-    format!("{plan_key}.prices[{position}]")
-}
-
-#[derive(Default)]
-struct Complaints(Vec<(String, String)>);
-
-impl Complaints {
-    fn require(&mut self, holds: bool, key: &str, complaint: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push((key.to_owned(), complaint()));
-        }
-    }
-
-    fn about_plan(&mut self, key: &str, plan: &PlanConfig) {
-        let PlanConfig { code, name, rank, features, prices } = plan;
-        self.require(is_code(code, 64), &format!("{key}.code"), || not_a_code(code, 64));
-        self.require(check_text(name, 1, 100).is_ok(), &format!("{key}.name"), || {
-            "is not 1 to 100 characters of text".to_owned()
-        });
-        self.require(*rank >= 0, &format!("{key}.rank"), || format!("{rank} is below zero"));
-        let many = |count: usize, limit: usize| format!("has {count} entries, more than {limit}");
-        self.require(features.len() <= MAX_FEATURES, &format!("{key}.features"), || many(features.len(), MAX_FEATURES));
-        self.require(prices.len() <= MAX_PRICES, &format!("{key}.prices"), || many(prices.len(), MAX_PRICES));
-        for feature in features.keys() {
-            self.require(is_code(feature, 64), &format!("{key}.features.{feature}"), || not_a_code(feature, 64));
-        }
-    }
-
-    fn about_price(&mut self, key: &str, price: &PriceConfig) {
-        let PriceConfig { id, provider, .. } = price;
-        let printable = (1..=255).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-        self.require(printable, &format!("{key}.id"), || "is not 1 to 255 printable ASCII characters".to_owned());
-        self.require(is_code(provider, 32), &format!("{key}.provider"), || not_a_code(provider, 32));
-        if let Err(error) = price.money().and_then(Money::provider_amount) {
-            self.0.push((format!("{key}.amount"), error.to_string()));
-        }
-    }
-}
-
-/// Names for programs: lower-case letters, digits and underscores, a letter first.
-fn is_code(text: &str, longest: usize) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    text.len() <= longest && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(plain)
-}
-
-fn not_a_code(text: &str, longest: usize) -> String {
-    format!("`{text}` is not 1 to {longest} of a-z, 0-9 and _, starting with a letter")
+/// Whether the text is `scheme://host[:port]` as browsers write it: nothing behind it, the usual port left out.
+fn is_origin(text: &str) -> bool {
+    let exact = |url: Url| matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text;
+    !text.contains('*') && Url::parse(text).is_ok_and(exact)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
-    fn price(id: &str, currency: Currency, amount: i64) -> PriceConfig {
-        PriceConfig { id: id.into(), provider: "stripe".into(), currency, amount, interval: Interval::Month }
+    fn config() -> Config {
+        let free = PlanConfig {
+            code: "free".into(),
+            name: "Free".into(),
+            rank: 0,
+            features: BTreeMap::new(),
+            prices: Vec::new(),
+        };
+        Config {
+            free_plan: "free".into(),
+            grace_days: 7,
+            return_origins: vec!["https://app.example.com".into(), "http://localhost:3000".into()],
+            plans: vec![free],
+            stripe: StripeConfig {
+                api_url: "https://api.stripe.com".into(),
+                api_key: "sk_live_51H8xYz".to_owned().into(),
+            },
+        }
     }
 
-    fn plan(code: &str, rank: i32, prices: Vec<PriceConfig>) -> PlanConfig {
-        PlanConfig { code: code.into(), name: "A plan".into(), rank, features: BTreeMap::new(), prices }
-    }
-
-    fn keys(plans: Vec<PlanConfig>) -> Vec<String> {
-        Config { plans }.complaints().into_iter().map(|(key, _)| key).collect()
+    fn keys(change: impl FnOnce(&mut Config)) -> Vec<String> {
+        let mut config = config();
+        change(&mut config);
+        config.complaints(true).into_iter().map(|(key, _)| key).collect()
     }
 
     #[test]
-    fn a_sound_catalogue_has_no_complaints() {
-        let prices = vec![price("price_1", Currency::Eur, 1900), price("price_2", Currency::Jpy, 3000)];
-        assert_eq!(keys(vec![plan("free", 0, vec![]), plan("team", 10, prices)]), Vec::<String>::new());
+    fn sound_values_have_no_complaints() {
+        assert_eq!(keys(|_| {}), [""; 0]);
+        assert_eq!(keys(|config| config.grace_days = 0), [""; 0]);
+        assert_eq!(keys(|config| config.grace_days = 60), [""; 0]);
     }
 
     #[test]
-    fn every_mistake_is_named_by_its_key() {
-        assert_eq!(keys(vec![]), ["billing.plans"]);
-        assert_eq!(keys(vec![plan("Free", -1, vec![])]), ["billing.plans[0].code", "billing.plans[0].rank"]);
-        let twins = vec![plan("free", 0, vec![]), plan("free", 0, vec![])];
-        assert_eq!(keys(twins), ["billing.plans[1].code", "billing.plans[1].rank"]);
-        let mut unnamed = plan("free", 0, vec![]);
-        unnamed.name = " ".into();
-        unnamed.features.insert("API access".into(), Limit::Unlimited);
-        assert_eq!(keys(vec![unnamed]), ["billing.plans[0].name", "billing.plans[0].features.API access"]);
-        let prices =
-            vec![price("a b", Currency::Eur, -1), price("p", Currency::Kwd, 1234), price("p", Currency::Eur, 1)];
-        let expected = ["prices[0].id", "prices[0].amount", "prices[1].amount", "prices[2].id"];
-        assert_eq!(keys(vec![plan("team", 1, prices)]), expected.map(|key| format!("billing.plans[0].{key}")));
-        let many = (0..=MAX_PRICES).map(|number| price(&format!("price_{number}"), Currency::Eur, 1)).collect();
-        assert_eq!(keys(vec![plan("team", 1, many)]), ["billing.plans[0].prices"]);
+    fn the_free_plan_must_be_in_the_catalogue() {
+        assert_eq!(keys(|config| config.free_plan = "gratis".into()), ["billing.free_plan"]);
+    }
+
+    #[test]
+    fn the_grace_is_at_most_two_months() {
+        for days in [-1, 61, i64::MAX] {
+            assert_eq!(keys(|config| config.grace_days = days), ["billing.grace_days"]);
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        let wrong = [
+            "",
+            "*",
+            "null",
+            "app.example.com",
+            "https://app.example.com/",
+            "https://app.example.com/billing",
+            "https://app.example.com:443",
+            "https://APP.example.com",
+            "https://*.example.com",
+            "https://user@app.example.com",
+            "ftp://app.example.com",
+            "javascript:alert(1)",
+        ];
+        for origin in wrong {
+            let found = keys(|config| config.return_origins = vec![origin.into()]);
+            assert_eq!(found, ["billing.return_origins"], "{origin}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What can be bought: plans, the features they grant and the prices they are offered at.
 
 pub(crate) mod http;
-mod store;
+pub(crate) mod store;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::config::{PlanConfig, PriceConfig, plan_key, price_key};
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::{Billing, Error};
 
 platform::id! {
@@ -34,6 +34,17 @@ pub(crate) struct Price {
     id: PriceId,
     interval: Interval,
     money: Money,
+}
+
+/// A price as a checkout needs it.
+#[derive(Debug)]
+pub(crate) struct PriceTag {
+    pub(crate) provider: String,
+    /// The provider's id.
+    pub(crate) provider_id: String,
+    pub(crate) currency: Currency,
+    /// Whether it is on offer.
+    pub(crate) active: bool,
 }
 
 /// How often a price is due.
@@ -130,7 +141,7 @@ impl Billing {
     /// the database is away.
     pub async fn seed_plans(&self) -> Result<u64, Error> {
         let config = &self.0.config;
-        if let Some((key, complaint)) = config.complaints().into_iter().next() {
+        if let Some((key, complaint)) = config.catalogue_complaints().into_iter().next() {
             return Err(Error::InvalidCatalogue { key, complaint });
         }
         let now = self.0.clock.now();
@@ -188,7 +199,6 @@ fn difference(plan: &PlanConfig, price: &PriceConfig, known: &RecordedPrice) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::money::Currency;
 
     #[test]
     fn a_limit_is_true_or_a_number_of_zero_or_more() {

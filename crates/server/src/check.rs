@@ -26,6 +26,16 @@ pub(crate) enum StartError {
     #[cfg(feature = "dev")]
     #[error("{0}")]
     Postgres(#[from] dev_postgres::Error),
+    #[cfg(feature = "dev")]
+    #[error("the stand-in for the payment provider does not start")]
+    Payments(#[from] dev_stripe::StartError),
+    #[cfg(feature = "dev")]
+    #[error("the demo failed at step {step}; everything it made is gone again")]
+    Demo {
+        step: usize,
+        #[source]
+        failure: crate::dev::client::Failure,
+    },
 }
 
 /// The configuration of this process, before it is judged.

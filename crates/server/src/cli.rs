@@ -29,6 +29,9 @@ enum Command {
     /// Run everything for development: PostgreSQL, API and worker, on this machine only (what no command does)
     #[cfg(feature = "dev")]
     Dev,
+    /// Show the product's main job, from signing up to a paid plan, on a database of its own
+    #[cfg(feature = "dev")]
+    Demo,
     /// Serve the API; several processes may share a database
     Serve,
     /// Work on jobs, schedules and deliveries; several processes may share a database
@@ -92,6 +95,8 @@ async fn execute(command: Option<Command>) -> Result<ExitCode, StartError> {
         None | Some(Command::Dev) => crate::dev::run().await?,
         #[cfg(not(feature = "dev"))]
         None => return Err(StartError::Refused("say which command to run; `server --help` lists them".to_owned())),
+        #[cfg(feature = "dev")]
+        Some(Command::Demo) => crate::demo::run().await?,
         Some(Command::Serve) => run_parts(true, false).await?,
         Some(Command::Work) => run_parts(false, true).await?,
         Some(Command::Migrate) => migrate_database().await?,
@@ -162,7 +167,7 @@ fn print_document() -> Result<(), StartError> {
         config.database.url = "postgres://localhost/nowhere".to_owned().into();
     }
     let house = House::assemble(config, &Clock::system(), &Shutdown::new())?;
-    say(house.api().1.to_json().trim_end());
+    say(house.contract().to_json().trim_end());
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use platform::telemetry::TelemetryConfig;
 use serde::{Deserialize, Serialize};
 
 const DEFAULT: &str = include_str!("../../../config/default.toml");
+const PRODUCT: &str = include_str!("../../../config/product.toml");
 
 /// Where this process runs, from `APP_ENVIRONMENT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,8 @@ impl Environment {
     }
 }
 
-/// Everything operators decide. The defaults stand in config/default.toml, each with what it means.
+/// Everything operators decide. The defaults stand in config/default.toml, each with what it means;
+/// the product's name stands in config/product.toml.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -116,7 +118,7 @@ impl Config {
         if let Some(url) = variables.remove("DATABASE_URL") {
             variables.entry("APP__DATABASE__URL".to_owned()).or_insert(url);
         }
-        load(&[DEFAULT, environment.layer()], &variables)
+        load(&[DEFAULT, PRODUCT, environment.layer()], &variables)
     }
 
     /// Everything that is wrong with the values, as `(key, complaint)`; production tolerates neither placeholders nor gaps.
@@ -133,8 +135,8 @@ impl Config {
         complaints.extend(self.mail.complaints(strict));
         complaints.extend(self.outbound.complaints(strict));
         complaints.extend(self.users.complaints());
-        complaints.extend(self.billing.complaints());
-        complaints.extend(self.webhooks.complaints());
+        complaints.extend(self.billing.complaints(strict));
+        complaints.extend(self.webhooks.complaints(strict));
         if self.http.server.read_timeout_ms <= self.http.stack.request_timeout_ms {
             let complaint = "must be longer than http.stack.request_timeout_ms: who waits for an answer sends nothing";
             complaints.push(("http.server.read_timeout_ms".to_owned(), complaint.to_owned()));
@@ -162,12 +164,14 @@ mod tests {
         config.complaints(environment).into_iter().map(|(key, _)| key).collect()
     }
 
-    const PRODUCTION: [(&str, &str); 5] = [
+    const PRODUCTION: &[(&str, &str)] = &[
         ("DATABASE_URL", "postgres://db.internal/app"),
         ("APP__SECRETS__ROOTS__1", "qT5cZk1v0yJ8mB3nX7wR2sL9pD4hF6gA1uE0"),
         ("APP__SERVICE__PUBLIC_URL", "https://api.acme.test"),
         ("APP__MAIL__SMTP_URL", "smtps://user:word@mail.acme.test"),
         ("APP__MAIL__FROM", "Acme <no-reply@acme.test>"),
+        ("APP__BILLING__STRIPE__API_KEY", "sk_live_51H8xYz"),
+        ("APP__WEBHOOKS__SOURCES__STRIPE__SECRETS__1", "whsec_9fK2mQ"),
     ];
 
     #[test]
@@ -178,9 +182,16 @@ mod tests {
 
     #[test]
     fn production_names_every_missing_and_placeholder_value() {
-        assert_eq!(keys(Environment::Production, &PRODUCTION), [""; 0]);
+        assert_eq!(keys(Environment::Production, PRODUCTION), [""; 0]);
         let bare = keys(Environment::Production, &[]);
-        for key in ["database.url", "secrets.current", "service.public_url", "mail.smtp_url"] {
+        for key in [
+            "database.url",
+            "secrets.current",
+            "service.public_url",
+            "mail.smtp_url",
+            "billing.stripe.api_key",
+            "webhooks.sources.stripe.secrets",
+        ] {
             assert!(bare.contains(&key.to_owned()), "{key} is missing in {bare:?}");
         }
         for (variable, value, key) in [
@@ -188,6 +199,9 @@ mod tests {
             ("APP__SECRETS__ROOTS__1", "short", "secrets.roots.1"),
             ("APP__SERVICE__PUBLIC_URL", "http://api.acme.test", "service.public_url"),
             ("APP__OUTBOUND__ADDRESSES", "any", "outbound.addresses"),
+            ("APP__BILLING__STRIPE__API_KEY", "sk_test_development", "billing.stripe.api_key"),
+            ("APP__BILLING__STRIPE__API_URL", "http://127.0.0.1:12111", "billing.stripe.api_url"),
+            ("APP__WEBHOOKS__SOURCES__STRIPE__SECRETS__1", "whsec_development", "webhooks.sources.stripe.secrets.1"),
             ("APP__DATABASE__CONNECTIONS__USERS", "18", "database.connections"),
             ("APP__HTTP__SERVER__READ_TIMEOUT_MS", "15000", "http.server.read_timeout_ms"),
         ] {
@@ -215,9 +229,11 @@ mod tests {
 
     #[test]
     fn printing_shows_no_secret() {
-        let config = Config::load(Environment::Production, &variables(&PRODUCTION)).expect("readable");
+        let config = Config::load(Environment::Production, &variables(PRODUCTION)).expect("readable");
         let shown = format!("{config:?}{}", serde_json::to_string(&config).expect("serializes"));
-        for secret in ["qT5cZk1v0yJ8mB3nX7wR2sL9pD4hF6gA1uE0", "user:word", "db.internal"] {
+        let secrets =
+            ["qT5cZk1v0yJ8mB3nX7wR2sL9pD4hF6gA1uE0", "user:word", "db.internal", "sk_live_51H8xYz", "whsec_9fK2mQ"];
+        for secret in secrets {
             assert!(!shown.contains(secret), "{secret}");
         }
     }

@@ -1,5 +1,10 @@
 //! Everything on one machine, with nothing set up: what a bare `cargo run` does.
 
+mod banner;
+pub(crate) mod client;
+pub(crate) mod payments;
+pub(crate) mod seed;
+
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,16 +15,16 @@ use platform::telemetry;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use self::banner::Banner;
+use self::seed::{ACCOUNT, Account, PayingOrganization, paid_organization};
 use crate::check::{StartError, read_checked};
 use crate::process::{Parts, Running};
 use crate::{Config, Environment, House, Listeners, cli, start};
 
 const DATABASE: &str = "development";
 
-/// An account to play with. Its password is public, so it exists on developers' machines only.
-const ACCOUNT: (&str, &str, &str) = ("ada@example.com", "a-long-walk-by-the-sea", "Ada");
-
-/// Starts PostgreSQL unless a database is configured, brings it up to date, then serves and works until a signal comes.
+/// Starts PostgreSQL unless a database is configured, and a stand-in for the payment provider unless one is; brings the database
+/// up to date, then serves and works until a signal comes.
 pub(crate) async fn run() -> Result<(), StartError> {
     let began = Instant::now();
     let (environment, mut config) = read_checked()?;
@@ -28,19 +33,45 @@ pub(crate) async fn run() -> Result<(), StartError> {
     let shutdown = Shutdown::on_signals()?;
     let listeners = Listeners::bind(&config, true).await?;
     let cluster = ensure_database(&mut config).await?;
+    let payments = payments::ensure(&mut config, &listeners).await?;
     let house = House::assemble(config.clone(), &Clock::system(), &shutdown)?;
     cli::bring_up_to_date(&house, &config).await?;
-    let (email, password, name) = ACCOUNT;
+    let Account { email, password, name } = ACCOUNT;
     house.seed_account(email, password, name).await?;
     let running = start(&house, &config, listeners, Parts { worker: true, developer: true }, &shutdown)?;
-    print_banner(&config, &running, cluster.as_ref(), began);
+    let paying = tokio::select! {
+        paying = seed_organization(&config, &running, payments.as_ref()) => paying,
+        () = shutdown.wait() => None,
+    };
+    let stripe = payments.as_ref().map(dev_stripe::Running::url);
+    Banner { config: &config, running: &running, cluster: cluster.as_ref(), payments: stripe, paying }.print(began);
     running.finish().await;
+    if let Some(payments) = payments {
+        payments.stop().await;
+    }
     if let Some(cluster) = cluster {
         drop(house);
         cluster.stop()?;
     }
     telemetry.shutdown().await;
     Ok(())
+}
+
+/// A service without its toys is still a service: what goes wrong here is told and does not end it.
+async fn seed_organization(
+    config: &Config,
+    running: &Running,
+    payments: Option<&dev_stripe::Running>,
+) -> Option<PayingOrganization> {
+    let (api, payments) = (running.public?, payments?);
+    match paid_organization(config, &format!("http://{api}"), payments.control()).await {
+        Ok(paying) => Some(paying),
+        Err(failure) => {
+            let error: &dyn std::error::Error = &failure;
+            tracing::warn!(error, "there is no organization on a paid plan to play with");
+            None
+        }
+    }
 }
 
 /// Drops the development database.
@@ -87,61 +118,25 @@ pub(crate) async fn bring_up_to_date(config: &Config) -> Result<(), StartError> 
     cli::bring_up_to_date(&house, config).await
 }
 
-fn data_directory() -> std::path::PathBuf {
+pub(crate) fn data_directory() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.data/postgres")
 }
 
 /// Development migrates and seeds whatever it finds and shows mail to anyone who can reach it: this machine only.
-fn refuse_the_world(environment: Environment, config: &Config) -> Result<(), StartError> {
+pub(crate) fn refuse_the_world(environment: Environment, config: &Config) -> Result<(), StartError> {
     if environment == Environment::Production {
         return Err(StartError::Refused(
-            "`dev` does not run in production; use `serve`, `work` and `migrate`".to_owned(),
+            "`dev` and `demo` do not run in production; use `serve`, `work` and `migrate`".to_owned(),
         ));
     }
     let url = config.database.url.expose();
     let options = (!url.is_empty()).then(|| url.parse::<PgConnectOptions>()).transpose()?;
     let host = options.as_ref().map_or("localhost", PgConnectOptions::get_host);
     if !host.starts_with('/') && !["localhost", "127.0.0.1", "::1", "[::1]"].contains(&host) {
-        let refusal =
-            format!("`dev` migrates and seeds the database it is given, so it uses none on {host}; unset DATABASE_URL");
+        let refusal = format!(
+            "`dev` and `demo` fill the database server they are given, so they use none on {host}; unset DATABASE_URL"
+        );
         return Err(StartError::Refused(refusal));
     }
     cli::require_loopback(config)
-}
-
-fn print_banner(config: &Config, running: &Running, cluster: Option<&Cluster>, began: Instant) {
-    let api = running.public.map(|address| format!("http://{address}")).unwrap_or_default();
-    let operations = format!("http://{}", running.operations);
-    let (email, password, _) = ACCOUNT;
-    let database = match cluster {
-        Some(cluster) => {
-            format!("built-in PostgreSQL on port {}, data in {}", cluster.port(), shown(cluster.directory()))
-        }
-        None => "as configured".to_owned(),
-    };
-    let name = &config.service.name;
-    let seconds = format!("{}.{:02}", began.elapsed().as_secs(), began.elapsed().subsec_millis() / 10);
-    cli::say(&format!(
-        "
-{name} is ready after {seconds} s. Ctrl-C ends it.
-
-  API       {api}/v1
-  Docs      {api}/docs
-  Mail      {api}/dev/mail
-  Metrics   {operations}/metrics
-  Database  {database}
-  Account   {email}, password {password}
-
-Try it:
-
-  curl -s -w '\\n' {api}/v1/plans
-  TOKEN=$(curl -s {api}/v1/auth/login -H 'content-type: application/json' -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')
-  curl -s -w '\\n' {api}/v1/me -H \"authorization: Bearer $TOKEN\"
-"
-    ));
-}
-
-/// Without the `..` of the way there.
-fn shown(path: &Path) -> String {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
 }

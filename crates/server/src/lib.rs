@@ -6,6 +6,8 @@ mod check;
 mod cli;
 mod config;
 #[cfg(feature = "dev")]
+mod demo;
+#[cfg(feature = "dev")]
 mod dev;
 mod doctor;
 mod process;
@@ -13,5 +15,7 @@ pub mod wiring;
 
 pub use cli::{Cli, run};
 pub use config::{Config, Environment};
+#[cfg(feature = "dev")]
+pub use dev::payments::options as stand_in_options;
 pub use process::{Listeners, Parts, Running, start};
 pub use wiring::{House, migrations};

@@ -123,3 +123,24 @@ pub struct Parts {
     /// Documents and mailbox on the public port.
     pub developer: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty() -> Running {
+        Running { public: None, operations: SocketAddr::from(([127, 0, 0, 1], 0)), tasks: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_loses_a_part_shuts_down() {
+        for panics in [true, false] {
+            let (shutdown, mut running) = (Shutdown::new(), empty());
+            running.add("frail", async move { assert!(!panics, "on purpose") }, &shutdown);
+            let stop = shutdown.clone();
+            running.add("sound", async move { stop.wait().await }, &shutdown);
+            running.finish().await;
+            assert!(shutdown.is_begun());
+        }
+    }
+}

@@ -1,9 +1,12 @@
 //! Where the house is put together. Modules never see each other: here a port of one is answered by another, and here one
 //! hears what another announced. Read it from top to bottom; there is no other magic.
 
+mod billing_asks_users;
+mod billing_hears_stripe;
 mod health;
 mod webhooks_hears_all;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,12 +17,18 @@ use platform::events::Events;
 use platform::http::{Document, Health, Routes, Stack};
 use platform::jobs::{Jobs, Worker};
 use platform::mail::{Mailbox, Mailer};
-use platform::outbound::Outbound;
+use platform::outbound::{Outbound, OutboundConfig};
 use platform::secrets::Secrets;
 use platform::shutdown::Shutdown;
 use platform::{db, once, telemetry};
 
 use crate::Config;
+
+/// The version of the API document; see docs/evolving-the-api.md.
+const VERSION: &str = "1.0.0";
+
+/// How much of an answer of the payment provider is read: its objects are larger than what receivers of webhooks say.
+const PROVIDER_ANSWER: usize = 1024 * 1024;
 
 /// Every module's migrations, the platform's first.
 #[must_use]
@@ -68,6 +77,9 @@ pub enum WiringError {
     /// The plan catalogue cannot be seeded.
     #[error(transparent)]
     Billing(#[from] billing::Error),
+    /// The sources of incoming webhooks do not fit what is wired.
+    #[error(transparent)]
+    Webhooks(#[from] webhooks::Error),
 }
 
 impl House {
@@ -80,7 +92,6 @@ impl House {
         let secrets = Secrets::new(config.secrets.clone());
         let mailbox = Mailbox::new(clock.clone());
         let mailer = Mailer::new(&config.mail, secrets.clone(), mailbox.clone())?;
-        let outbound = Outbound::new(&config.outbound)?;
         let events = Events::new();
         let mut jobs = Jobs::new();
 
@@ -93,18 +104,26 @@ impl House {
             service: config.service.clone(),
             config: config.users.clone(),
         });
+        let provider = Outbound::new(&OutboundConfig { answer_cap_bytes: PROVIDER_ANSWER, ..config.outbound.clone() })?;
         let billing = billing::Billing::new(billing::Needs {
             db: databases.module(billing::MIGRATIONS.module),
             clock: clock.clone(),
+            events: events.clone(),
+            customers: Arc::new(billing_asks_users::OrganizationsPay(users.clone())),
+            payments: config.billing.stripe.provider(provider),
+            return_origin: config.service.public_url.clone(),
             config: config.billing.clone(),
         });
+        let stripe: Arc<dyn webhooks::ports::InboundHandler> =
+            Arc::new(billing_hears_stripe::StripeEvents(billing.clone()));
         let webhooks = webhooks::Webhooks::new(webhooks::Needs {
             db: databases.module(webhooks::MIGRATIONS.module),
             clock: clock.clone(),
             secrets: secrets.clone(),
-            outbound,
+            outbound: Outbound::new(&config.outbound)?,
+            handlers: BTreeMap::from([(billing_hears_stripe::SOURCE, stripe)]),
             config: config.webhooks.clone(),
-        });
+        })?;
 
         once::register_pruning(&mut jobs, databases.platform());
         mailer.register(&mut jobs);
@@ -144,12 +163,20 @@ impl House {
         Ok(())
     }
 
-    /// Every operation with its document.
+    /// Every operation with its document, as served.
     pub fn api(&self) -> (Router, Document) {
+        self.routes().split(&self.config.service.name, VERSION)
+    }
+
+    /// The document as committed: the contract does not depend on what the product is called.
+    pub fn contract(&self) -> Document {
+        self.routes().split("API", VERSION).1
+    }
+
+    fn routes(&self) -> Routes {
         let v1 = Routes::new().merge(self.users.routes()).merge(self.billing.routes()).merge(self.webhooks.routes());
         // The next version is nested beside this one; see docs/evolving-the-api.md.
-        let routes = Routes::new().merge(self.users.root_routes()).nest("/v1", v1);
-        routes.split(&self.config.service.name, "1.0.0")
+        Routes::new().merge(self.users.root_routes()).nest("/v1", v1)
     }
 
     /// What the public port serves; `developer` adds the documents and the mailbox.

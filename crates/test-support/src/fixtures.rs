@@ -54,7 +54,7 @@ pub fn secrets() -> Secrets {
 /// A product for tests.
 #[must_use]
 pub fn service_config() -> ServiceConfig {
-    ServiceConfig { name: "Groundwork".to_owned(), public_url: "https://app.example".to_owned() }
+    ServiceConfig { name: "Acme".to_owned(), public_url: "https://app.example".to_owned() }
 }
 
 /// A mailer that keeps everything in the returned mailbox.

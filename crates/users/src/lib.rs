@@ -31,7 +31,7 @@ use platform::secrets::Secrets;
 pub use accounts::Account;
 pub use config::Config;
 pub use error::Error;
-pub use organizations::{NewOrganization, Organization, OrganizationName};
+pub use organizations::{NewOrganization, Organization, OrganizationContact, OrganizationName};
 pub use passwords::HashingConfig;
 pub use registrations::{Name, NewRegistration};
 pub use sessions::{Credentials, SessionConfig, TokenPair};

@@ -39,6 +39,15 @@ pub struct NewOrganization {
     pub name: OrganizationName,
 }
 
+/// Whom to write to about an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrganizationContact {
+    /// What the organization is called.
+    pub name: String,
+    /// The address of its longest-standing owner.
+    pub email: String,
+}
+
 impl Users {
     /// Creates an organization that the caller owns.
     ///
@@ -122,6 +131,14 @@ impl Users {
         self.record(&mut tx, deed).await?;
         tx.commit().await?;
         Ok(renamed)
+    }
+
+    /// Whom to write to about an organization, for other modules; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn organization_contact(&self, organization: OrgId) -> Result<Option<OrganizationContact>, Error> {
+        Ok(store::find_contact(&mut *self.0.db.read().await?, organization).await?)
     }
 
     /// The person's role in the organization.

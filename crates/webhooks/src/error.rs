@@ -33,6 +33,23 @@ pub enum Error {
     /// A message that cannot be written as JSON.
     #[error("the message cannot be written")]
     UnwritableMessage(#[from] serde_json::Error),
+    /// Something came in that none of the source's secrets signed.
+    #[error("no secret of the source made the signature")]
+    InvalidSignature,
+    /// Something came in that was signed too long ago, or too far ahead of our clock.
+    #[error("the signature is older or newer than the tolerance")]
+    InvalidTimestamp,
+    /// What came in is signed, but it is no event.
+    #[error("the signed body is not an event")]
+    InvalidEvent,
+    /// A source is configured that cannot work.
+    #[error("the webhook source {name} {why}")]
+    UnusableSource {
+        /// The source's name in the configuration.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A signing key cannot be unsealed.
     #[error(transparent)]
     Sealed(#[from] OpenError),
@@ -65,11 +82,20 @@ impl From<Error> for Problem {
             }
             Error::InvalidUrl(problem) => Self::invalid().field("url", "invalid_url", problem.to_string()),
             Error::VersionMismatch(problem) => problem,
+            Error::InvalidSignature => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_signature", "The signature is missing or wrong.")
+            }
+            Error::InvalidTimestamp => {
+                let detail = "This was signed too long ago, or by a clock that is ahead.";
+                Self::new(StatusCode::BAD_REQUEST, "invalid_timestamp", detail)
+            }
+            Error::InvalidEvent => Self::new(StatusCode::BAD_REQUEST, "invalid_event", "The body is not an event."),
             // No request leads to these: they are mistakes of ours.
             Error::UnknownEventType(_)
             | Error::UndocumentedData(_)
             | Error::MessageTooLarge(_)
             | Error::UnwritableMessage(_)
+            | Error::UnusableSource { .. }
             | Error::Sealed(_) => Self::internal(error),
             Error::Database(error) => error.into(),
         }

@@ -35,6 +35,11 @@ pub(crate) fn catalogue() -> &'static [EventType] {
                 description: "An organization was renamed; the data is as it is now.",
                 data: organization("Difference Engines"),
             },
+            EventType {
+                name: "billing.subscription.updated",
+                description: "What an organization may use, or on which terms, has changed; the data is as it is now.",
+                data: subscription(),
+            },
         ]
     });
     &CATALOGUE
@@ -50,6 +55,24 @@ fn organization(name: &str) -> Vec<(&'static str, Value, Value)> {
     vec![
         ("id", json!({ "type": "string", "format": "uuid" }), json!(id)),
         ("name", json!({ "type": "string", "minLength": 1, "maxLength": 100 }), json!(name)),
+    ]
+}
+
+fn subscription() -> Vec<(&'static str, Value, Value)> {
+    let text = |most: u64| json!({ "type": "string", "minLength": 1, "maxLength": most });
+    let moment = json!({ "type": ["string", "null"], "format": "date-time" });
+    vec![
+        (
+            "organization_id",
+            json!({ "type": "string", "format": "uuid" }),
+            json!("0197a3f1-5c4e-7d2a-9b1f-3e8c6a4d2b10"),
+        ),
+        ("plan", text(64), json!("team")),
+        ("status", json!({ "type": ["string", "null"], "maxLength": 64 }), json!("active")),
+        ("quantity", json!({ "type": ["integer", "null"], "minimum": 0 }), json!(5)),
+        ("current_period_end", moment.clone(), json!("2026-04-01T12:00:00Z")),
+        ("cancel_at", moment, Value::Null),
+        ("access", json!({ "enum": ["full", "free"] }), json!("full")),
     ]
 }
 

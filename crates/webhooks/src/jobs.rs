@@ -5,8 +5,9 @@ use std::sync::Arc;
 use platform::jobs::{Job, Jobs};
 use serde::{Deserialize, Serialize};
 
-use crate::Webhooks;
 use crate::deliveries::Sending;
+use crate::inbox::{self, Handling};
+use crate::{Webhooks, sources};
 
 /// Rings when there is something to send.
 pub(crate) const CHANNEL: &str = "deliveries";
@@ -19,12 +20,36 @@ impl Job for MaintainPartitions {
     const NAME: &'static str = "webhooks.maintain_partitions";
 }
 
+/// Removes receipts of the inbox that are too old to keep.
+#[derive(Debug, Serialize, Deserialize)]
+struct PruneInbox {}
+
+impl Job for PruneInbox {
+    const NAME: &'static str = "webhooks.prune_inbox";
+}
+
 pub(crate) fn register(webhooks: &Webhooks, jobs: &mut Jobs) {
     jobs.pump("webhooks.send", CHANNEL, Arc::new(Sending::new(webhooks.clone())));
-    let webhooks = webhooks.clone();
+    let maintainer = webhooks.clone();
     jobs.register::<MaintainPartitions, _, _>(move |_, _| {
-        let webhooks = webhooks.clone();
+        let webhooks = maintainer.clone();
         async move { Ok(webhooks.maintain_partitions().await?) }
     });
     jobs.schedule("webhooks.maintain_partitions", "41 3 * * *", &MaintainPartitions {});
+    let pruner = webhooks.clone();
+    jobs.register::<PruneInbox, _, _>(move |_, _| {
+        let webhooks = pruner.clone();
+        async move { Ok(webhooks.prune_inbox().await?) }
+    });
+    jobs.schedule("webhooks.prune_inbox", "53 3 * * *", &PruneInbox {});
+    webhooks.0.sources.iter().for_each(|(name, source)| hand_on(name, source, jobs));
+}
+
+/// What comes from a source is handled by the module that is wired to it.
+fn hand_on(name: &str, source: &sources::Source, jobs: &mut Jobs) {
+    let handler = source.handler.clone();
+    jobs.register_named(inbox::job_name(name), inbox::queue(name), move |handling: Handling, running| {
+        let handler = handler.clone();
+        async move { handler.handle(handling.event, &running).await }
+    });
 }

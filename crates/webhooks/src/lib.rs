@@ -1,17 +1,22 @@
-//! Tells the systems of organizations what happened here: signed messages to the endpoints they register, tried again
-//! until they arrive (Standard Webhooks, <https://www.standardwebhooks.com>).
+//! Webhooks in both directions. Outgoing: tells the systems of organizations what happened here, with signed messages to
+//! the endpoints they register, tried again until they arrive (Standard Webhooks, <https://www.standardwebhooks.com>).
+//! Incoming: takes what configured sources tell us, verified and stored once, for the module that is wired to the source.
 
 mod config;
 mod deliveries;
 mod endpoints;
 mod error;
 mod event_types;
+mod inbox;
 mod jobs;
 mod messages;
 mod partitions;
 mod policy;
+pub mod ports;
 mod signatures;
+mod sources;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use platform::clock::Clock;
@@ -20,8 +25,9 @@ use platform::http::Routes;
 use platform::jobs::Jobs;
 use platform::outbound::Outbound;
 use platform::secrets::Secrets;
+use ports::InboundHandler;
 
-pub use config::Config;
+pub use config::{Config, Scheme, SourceConfig};
 pub use error::Error;
 pub use messages::NewMessage;
 
@@ -32,7 +38,7 @@ const MODULE: &str = "webhooks";
 pub const MIGRATIONS: Migrations = Migrations { module: MODULE, migrator: sqlx::migrate!("../../migrations/webhooks") };
 
 /// What the module needs of the house.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Needs {
     /// The module's own pool.
     pub db: Db,
@@ -42,30 +48,36 @@ pub struct Needs {
     pub secrets: Secrets,
     /// Calls the endpoints.
     pub outbound: Outbound,
+    /// Who handles what comes from a source, by the source's name in the configuration.
+    pub handlers: BTreeMap<&'static str, Arc<dyn InboundHandler>>,
     /// The section `[webhooks]` of the configuration.
     pub config: Config,
 }
 
 /// The module's front door, and the state of its routes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Webhooks(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     db: Db,
     clock: Clock,
     secrets: Secrets,
     outbound: Outbound,
+    sources: sources::Sources,
     config: Config,
     partitions: partitions::Partitions,
 }
 
 impl Webhooks {
     /// Opens the module.
-    #[must_use]
-    pub fn new(needs: Needs) -> Self {
-        let Needs { db, clock, secrets, outbound, config } = needs;
-        Self(Arc::new(Inner { db, clock, secrets, outbound, config, partitions: partitions::Partitions::default() }))
+    ///
+    /// # Errors
+    /// [`Error::UnusableSource`] for a configured source that nobody handles or that has no secret.
+    pub fn new(needs: Needs) -> Result<Self, Error> {
+        let Needs { db, clock, secrets, outbound, handlers, config } = needs;
+        let sources = sources::Sources::new(&config.sources, &handlers)?;
+        let partitions = partitions::Partitions::default();
+        Ok(Self(Arc::new(Inner { db, clock, secrets, outbound, sources, config, partitions })))
     }
 
     /// The module's operations, to be nested under the API version.
@@ -74,10 +86,11 @@ impl Webhooks {
         event_types::http::routes()
             .merge(endpoints::http::routes())
             .merge(deliveries::http::routes())
+            .merge(inbox::http::routes().body_limit(inbox::MAX_PAYLOAD))
             .with_state(MODULE, self.clone())
     }
 
-    /// The module's background work: sending, and keeping the partitions.
+    /// The module's background work: sending, handing on what came in, and keeping no more than the retention.
     pub fn jobs(&self, jobs: &mut Jobs) {
         jobs::register(self, jobs);
     }

@@ -77,7 +77,7 @@ struct PlanBody {
 }
 
 /// The derived schema of a map has no bounds.
-fn features_schema() -> Object {
+pub(crate) fn features_schema() -> Object {
     let name = ObjectBuilder::new().schema_type(Type::String).max_length(Some(64));
     ObjectBuilder::new()
         .property_names(Some(name))
@@ -90,7 +90,7 @@ fn features_schema() -> Object {
 /// `true` when the plan grants a feature without limit, else how much of it.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-enum LimitBody {
+pub(crate) enum LimitBody {
     Granted(bool),
     AtMost(i64),
 }

@@ -5,7 +5,7 @@ use platform::ids::new_uuid;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::{Interval, Limit, Plan, Price, RecordedPrice};
+use super::{Interval, Limit, Plan, Price, PriceId, PriceTag, RecordedPrice};
 use crate::config::{PlanConfig, PriceConfig};
 use crate::money::Currency;
 
@@ -35,6 +35,37 @@ pub(super) async fn list_plans(connection: &mut PgConnection) -> Result<Vec<Plan
     )
     .map(|row| Plan { code: row.code, name: row.name, rank: row.rank, features: row.features.0, prices: row.prices.0 })
     .fetch_all(connection)
+    .await
+}
+
+/// What a plan grants, whether it is still on offer or not.
+pub(crate) async fn find_features(
+    connection: &mut PgConnection,
+    plan: &str,
+) -> Result<BTreeMap<String, Limit>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT coalesce(jsonb_object_agg(f.feature, coalesce(to_jsonb(f."limit"), 'true')), '{}')
+            AS "features!: Json<BTreeMap<String, Limit>>"
+          FROM billing.plan_features f
+         WHERE f.plan = $1
+        "#,
+        plan,
+    )
+    .fetch_one(connection)
+    .await
+    .map(|Json(features)| features)
+}
+
+/// A price, whether it is still on offer or not.
+pub(crate) async fn find_price(connection: &mut PgConnection, price: PriceId) -> Result<Option<PriceTag>, sqlx::Error> {
+    sqlx::query_as!(
+        PriceTag,
+        r#"SELECT provider, provider_price_id AS provider_id, currency AS "currency: Currency", active
+             FROM billing.prices WHERE id = $1"#,
+        price.uuid(),
+    )
+    .fetch_optional(connection)
     .await
 }
 

@@ -2,7 +2,7 @@ use platform::caller::{OrgId, Role, UserId};
 use platform::http::PageRequest;
 use sqlx::PgConnection;
 
-use super::Organization;
+use super::{Organization, OrganizationContact};
 
 pub(super) async fn insert(connection: &mut PgConnection, organization: &Organization) -> Result<(), sqlx::Error> {
     let Organization { id, name, version, created_at } = organization;
@@ -109,4 +109,22 @@ pub(super) async fn save(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+pub(super) async fn find_contact(
+    connection: &mut PgConnection,
+    organization: OrgId,
+) -> Result<Option<OrganizationContact>, sqlx::Error> {
+    sqlx::query_as!(
+        OrganizationContact,
+        "SELECT o.name, a.mail_to AS email
+           FROM users.organizations o
+           JOIN users.memberships m ON m.organization_id = o.id AND m.role = 'owner'
+           JOIN users.accounts a ON a.id = m.account_id
+          WHERE o.id = $1
+          ORDER BY m.created_at, m.account_id LIMIT 1",
+        organization.uuid(),
+    )
+    .fetch_optional(connection)
+    .await
 }

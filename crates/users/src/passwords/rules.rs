@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn code(password: &str) -> Option<&'static str> {
-        match check(password, "ada.lovelace@example.com", "Groundwork") {
+        match check(password, "ada.lovelace@example.com", "Fieldstone") {
             Ok(()) => None,
             Err(Error::WeakPassword(code, _)) => Some(code),
             Err(other) => panic!("{other}"),
@@ -67,7 +67,7 @@ mod tests {
             ("123456789012", Some("common_password")),
             ("zyxwvutsrqponm", Some("common_password")),
             ("my ada.lovelace pw", Some("contains_email")),
-            ("GROUNDWORK rocks!", Some("contains_product_name")),
+            ("FIELDSTONE rocks!", Some("contains_product_name")),
             ("correct horse battery staple", None),
             ("            x", None),
             ("👩‍🚀👩‍🚀 to the moon", None),

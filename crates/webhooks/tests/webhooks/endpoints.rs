@@ -177,7 +177,7 @@ async fn the_catalogue_is_public() {
     assert_eq!(answer.header("cache-control"), "public, max-age=300");
     let names: Vec<_> =
         catalogue["data"].as_array().expect("a list").iter().map(|known| known["name"].clone()).collect();
-    assert_eq!(names, ["organization.created", "organization.updated"]);
+    assert_eq!(names, ["organization.created", "organization.updated", "billing.subscription.updated"]);
     assert_eq!(catalogue["data"][0]["example"]["type"], "organization.created");
     assert_eq!(catalogue["data"][0]["schema"]["properties"]["type"]["const"], "organization.created");
 }

@@ -1,5 +1,8 @@
 //! A house with nothing in it but this module.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use platform::caller::{OrgId, Role};
 use platform::clock::Clock;
@@ -12,7 +15,11 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use test_support::database::TestDatabase;
 use test_support::{ApiClient, People, database_config, jobs_config, secrets, stack, start_of_time};
+use webhooks::ports::InboundHandler;
 use webhooks::{Config, Needs, NewMessage, Webhooks};
+
+/// Who handles what comes in, by source.
+pub(crate) type Handlers = BTreeMap<&'static str, Arc<dyn InboundHandler>>;
 
 /// A fact of another module, told as the wiring would tell it.
 #[derive(Serialize, Deserialize)]
@@ -35,6 +42,8 @@ pub(crate) struct House {
     pub(crate) org: OrgId,
     pub(crate) clock: Clock,
     pub(crate) db: Db,
+    config: Config,
+    handlers: Handlers,
     webhooks: Webhooks,
     databases: Databases,
     pub(crate) database: TestDatabase,
@@ -46,23 +55,48 @@ impl House {
     }
 
     pub(crate) async fn with(rules: AddressRules, config: Config) -> Self {
+        Self::with_handlers(rules, config, |_| Handlers::new()).await
+    }
+
+    /// With handlers, made of the module's pool, for the sources of the configuration.
+    pub(crate) async fn with_handlers(
+        rules: AddressRules,
+        config: Config,
+        handlers: impl FnOnce(&Db) -> Handlers,
+    ) -> Self {
         let database = TestDatabase::create(&[platform::db::MIGRATIONS, webhooks::MIGRATIONS]).await;
         let databases = databases(&database);
         let clock = Clock::fixed(start_of_time());
-        let webhooks = webhooks(&databases, &clock, rules, config);
-        let people = People::default();
-        let (router, _) = Routes::new().nest("/v1", webhooks.routes()).split("test", "1");
-        let api = ApiClient::new(stack(people.clone()).wrap(router));
         let db = databases.module("webhooks");
+        let handlers = handlers(&db);
+        let webhooks = webhooks(&databases, &clock, rules, (config.clone(), handlers.clone()));
+        let people = People::default();
+        let api = client(&webhooks, &people);
         let worker = worker(&databases, &webhooks, jobs_config());
-        Self { worker, api, people, org: OrgId::new(), clock, db, webhooks, databases, database }
+        Self { worker, api, people, org: OrgId::new(), clock, db, config, handlers, webhooks, databases, database }
+    }
+
+    /// The module as another process opens it, with its pools.
+    fn another_opening(&self) -> (Webhooks, Databases) {
+        let databases = databases(&self.database);
+        let parts = (self.config.clone(), self.handlers.clone());
+        (webhooks(&databases, &self.clock, AddressRules::Any, parts), databases)
+    }
+
+    /// Who handles what comes in.
+    pub(crate) fn handlers(&self) -> Handlers {
+        self.handlers.clone()
     }
 
     /// The worker of another process.
     pub(crate) fn another_worker(&self) -> Worker {
-        let databases = databases(&self.database);
-        let webhooks = webhooks(&databases, &self.clock, AddressRules::Any, Config::default());
+        let (webhooks, databases) = self.another_opening();
         worker(&databases, &webhooks, jobs_config())
+    }
+
+    /// The API of another process.
+    pub(crate) fn another_api(&self) -> ApiClient {
+        client(&self.another_opening().0, &self.people)
     }
 
     pub(crate) fn member(&self, role: Role) -> String {
@@ -167,7 +201,17 @@ fn databases(database: &TestDatabase) -> Databases {
     Databases::open(&database_config(database, &["webhooks"])).expect("a readable URL")
 }
 
-fn webhooks(databases: &Databases, clock: &Clock, addresses: AddressRules, config: Config) -> Webhooks {
+fn client(webhooks: &Webhooks, people: &People) -> ApiClient {
+    let (router, _) = Routes::new().nest("/v1", webhooks.routes()).split("test", "1");
+    ApiClient::new(stack(people.clone()).wrap(router))
+}
+
+fn webhooks(
+    databases: &Databases,
+    clock: &Clock,
+    addresses: AddressRules,
+    (config, handlers): (Config, Handlers),
+) -> Webhooks {
     let outbound = OutboundConfig {
         connect_timeout_ms: 20_000,
         total_timeout_ms: 20_000,
@@ -176,13 +220,15 @@ fn webhooks(databases: &Databases, clock: &Clock, addresses: AddressRules, confi
         user_agent: "tests".to_owned(),
     };
     let outbound = Outbound::new(&outbound).expect("TLS is available");
-    Webhooks::new(Needs {
+    let needs = Needs {
         db: databases.module("webhooks"),
         clock: clock.clone(),
         secrets: secrets(),
         outbound,
+        handlers,
         config,
-    })
+    };
+    Webhooks::new(needs).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn worker(databases: &Databases, webhooks: &Webhooks, config: JobsConfig) -> Worker {

@@ -1,0 +1,130 @@
+//! The inbox: what sources tell us, each event stored once, exactly as it was sent. Nothing is done about it while the
+//! sender waits: a job hands it on to the module that is wired to the source.
+
+pub(crate) mod http;
+mod store;
+
+use ::http::HeaderMap;
+use platform::jobs::enqueue_named;
+use platform::telemetry::current_context;
+use serde::{Deserialize, Serialize};
+
+use crate::ports::InboundEvent;
+use crate::sources::Notice;
+use crate::{Error, Webhooks};
+
+/// The largest body that is taken, in bytes; larger ones are 413.
+pub(crate) const MAX_PAYLOAD: usize = 1024 * 1024;
+
+/// How many receipts are removed at a time.
+const PRUNE_BATCH: i64 = 500;
+
+platform::id! {
+    /// Names a receipt.
+    pub struct ReceiptId;
+}
+
+/// That an event came in: never changed. How far its handling is, the job says.
+struct Receipt {
+    id: ReceiptId,
+    event: InboundEvent,
+    api_version: Option<String>,
+    request_id: Option<String>,
+}
+
+/// The arguments of the job that hands an event on. Rows outlive the binary: only add fields that have a default.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Handling {
+    /// Where the exact bytes are, for people who look into it.
+    pub(crate) receipt_id: ReceiptId,
+    #[serde(flatten)]
+    pub(crate) event: InboundEvent,
+}
+
+/// The name of the job that hands on what comes from a source. Rows outlive the binary, so it never changes.
+pub(crate) fn job_name(source: &str) -> String {
+    format!("webhooks handles {source}")
+}
+
+/// Where these jobs wait: a source that cannot be handled holds up no other.
+pub(crate) fn queue(source: &str) -> String {
+    format!("inbound.{source}")
+}
+
+impl Receipt {
+    fn new(source: &str, notice: Notice) -> Self {
+        let Notice { id, event_type, object_id, livemode, api_version, occurred_at } = notice;
+        let event = InboundEvent { source: source.to_owned(), id, event_type, object_id, livemode, occurred_at };
+        let request_id = current_context().map(|context| context.request_id);
+        Self { id: ReceiptId::new(), event, api_version, request_id }
+    }
+}
+
+impl Webhooks {
+    /// Takes what a source sends. When this returns, the event is stored and will be handled, once, however often and
+    /// however simultaneously it is sent.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown source, [`Error::InvalidSignature`], [`Error::InvalidTimestamp`],
+    /// [`Error::InvalidEvent`]; nothing is stored then.
+    pub(crate) async fn receive_event(&self, source: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
+        let known = self.0.sources.find(source).ok_or(Error::NotFound)?;
+        known.verify(headers, body, self.0.clock.now())?;
+        let receipt = Receipt::new(source, known.read(body)?);
+        let mut tx = self.0.db.begin().await?;
+        let is_new = store::insert(&mut tx, &receipt, body).await?;
+        if is_new {
+            let handling = Handling { receipt_id: receipt.id, event: receipt.event };
+            enqueue_named(&mut tx, &job_name(source), &queue(source), &handling).await?;
+            tx.commit().await?;
+        }
+        let outcome = if is_new { "stored" } else { "repeated" };
+        metrics::counter!("webhook_events_received_total", "source" => source.to_owned(), "outcome" => outcome)
+            .increment(1);
+        Ok(())
+    }
+
+    /// Removes receipts that are past the retention, a batch at a time. A job that still waits has all it needs with it.
+    pub(crate) async fn prune_inbox(&self) -> Result<(), Error> {
+        let mut connection = self.0.db.read().await?;
+        let mut pruned = 0;
+        loop {
+            let batch = store::delete_old(&mut connection, self.0.config.retention_days, PRUNE_BATCH).await?;
+            pruned += batch;
+            if batch < PRUNE_BATCH.unsigned_abs() {
+                break;
+            }
+        }
+        tracing::info!(pruned, "old receipts are removed from the inbox");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_of_jobs_keep_their_shape() {
+        let id = "0197a3f1-5c4e-7d2a-9b1f-3e8c6a4d2b10";
+        let stored = json!({
+            "receipt_id": id, "source": "stripe", "id": "evt_1", "event_type": "invoice.paid", "object_id": "in_1",
+            "livemode": false, "occurred_at": "2023-11-14T22:13:20Z",
+        });
+        let event = InboundEvent {
+            source: "stripe".to_owned(),
+            id: "evt_1".to_owned(),
+            event_type: "invoice.paid".to_owned(),
+            object_id: Some("in_1".to_owned()),
+            livemode: Some(false),
+            occurred_at: DateTime::from_timestamp(1_700_000_000, 0).expect("a time"),
+        };
+        let handling = Handling { receipt_id: id.parse().expect("an id"), event };
+        assert_eq!(serde_json::to_value(&handling).expect("JSON"), stored);
+        assert_eq!(serde_json::from_value::<Handling>(stored).expect("readable"), handling);
+        assert_eq!((job_name("stripe"), queue("stripe")), ("webhooks handles stripe".into(), "inbound.stripe".into()));
+    }
+}

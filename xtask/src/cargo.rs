@@ -1,10 +1,11 @@
 use std::io;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
-/// A cargo command in the root of the workspace. It never touches the caller's input, and shows its own progress.
+/// A cargo command in the root of the workspace, or elsewhere. It never touches the caller's input, and shows its own progress.
 pub(crate) struct Cargo {
     command: Command,
     line: String,
@@ -12,9 +13,19 @@ pub(crate) struct Cargo {
 
 impl Cargo {
     pub(crate) fn new(workspace: &Workspace, arguments: &[&str]) -> Self {
+        Self::in_directory(&workspace.root, arguments)
+    }
+
+    pub(crate) fn in_directory(directory: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new("cargo");
-        command.args(arguments).current_dir(&workspace.root).stdin(Stdio::null());
+        command.args(arguments).current_dir(directory).stdin(Stdio::null());
         Self { command, line: format!("cargo {}", arguments.join(" ")) }
+    }
+
+    /// Adds an option that names a path.
+    pub(crate) fn path(mut self, option: &str, path: &Path) -> Self {
+        self.command.arg(option).arg(path);
+        self
     }
 
     pub(crate) fn env(mut self, variable: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {

@@ -11,6 +11,7 @@ mod prepare;
 mod rebuild_time;
 mod sizes;
 mod statistics;
+mod template_check;
 mod workspace;
 
 use std::path::PathBuf;
@@ -64,6 +65,12 @@ enum Task {
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
         runs: u32,
     },
+    /// Make a project of another name from this template, test it, and remove a module from it by the recipe.
+    ///
+    /// It wants cargo-generate. What it generates lies below the target directory, is made from the files that git
+    /// knows, must nowhere name this product, and must pass its tests; then the commands of docs/removing-a-module.md
+    /// are run in it, and it must pass them again. A project that was generated is no template: there it says so.
+    TemplateCheck,
 }
 
 #[derive(Subcommand)]
@@ -94,6 +101,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Sizes => sizes::run(&workspace),
         Task::Bench(Bench::Startup { runs }) => bench::startup(&workspace, runs),
         Task::RebuildTime { file, runs } => rebuild_time::run(&workspace, &file, runs),
+        Task::TemplateCheck => template_check::run(&workspace),
     }
 }
 

@@ -1,14 +1,13 @@
 mod crate_roots;
 mod offline_data;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cargo::Cargo;
 use crate::database::ScratchDatabase;
-use crate::failure::{Failure, io};
+use crate::failure::Failure;
 use crate::progress;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, empty_directory};
 
 use crate_roots::CrateRoots;
 use offline_data::Difference;
@@ -48,12 +47,4 @@ fn ask_every_query(workspace: &Workspace, database: &ScratchDatabase, answers: &
         .env("SQLX_OFFLINE", "false")
         .env("SQLX_OFFLINE_DIR", answers)
         .run()
-}
-
-fn empty_directory(path: &Path) -> Result<PathBuf, Failure> {
-    if path.exists() {
-        fs::remove_dir_all(path).map_err(io("delete", path))?;
-    }
-    fs::create_dir_all(path).map_err(io("create", path))?;
-    Ok(path.to_owned())
 }

@@ -88,6 +88,15 @@ impl Package {
     }
 }
 
+/// A directory with nothing in it, whatever it held before.
+pub(crate) fn empty_directory(path: &Path) -> Result<PathBuf, Failure> {
+    if path.exists() {
+        fs::remove_dir_all(path).map_err(io("delete", path))?;
+    }
+    fs::create_dir_all(path).map_err(io("create", path))?;
+    Ok(path.to_owned())
+}
+
 /// The files below a directory whose names end in this way, in the order of their names.
 pub(crate) fn files_below(directory: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
@@ -115,7 +124,7 @@ mod tests {
         let workspace = Workspace::find().expect("finds it");
         let own = workspace.packages.iter().find(|package| package.name == env!("CARGO_PKG_NAME"));
         let own = own.expect("knows this package");
-        assert_eq!(own.roots, [own.directory.join("src/main.rs")]);
+        assert!(own.roots.contains(&own.directory.join("src/main.rs")));
         assert!(own.has_sqlx);
         assert_eq!(workspace.short(&own.directory).to_string(), "xtask");
         assert!(workspace.root.join("Cargo.lock").is_file());

@@ -169,6 +169,7 @@ impl House {
     }
 
     /// The document as committed: the contract does not depend on what the product is called.
+    #[must_use]
     pub fn contract(&self) -> Document {
         self.routes().split("API", VERSION).1
     }

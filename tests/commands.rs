@@ -1,7 +1,7 @@
 //! What a newcomer starts: `dev` with what it seeds, and `demo`, as processes of the real binary.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, ChildStdout, Output, Stdio};
 
 use reqwest::Method;
 use serde_json::json;
@@ -98,27 +98,67 @@ async fn a_demo_that_is_interrupted_leaves_nothing_behind() {
     assert!(complained.contains("interrupted"), "{complained}");
 }
 
+/// A `dev` that has said its piece, and so has seeded; killed when the test ends.
+struct Dev {
+    process: Child,
+    /// Kept open, or it could say nothing more.
+    _told: BufReader<ChildStdout>,
+    /// Where the API answers.
+    api: String,
+    /// The line about the organization to play with.
+    customer: String,
+}
+
+impl Dev {
+    fn start(database: &str) -> Self {
+        let mut dev = binary("dev", database);
+        let anywhere = "127.0.0.1:0";
+        dev.env("APP__HTTP__ADDRESS", anywhere).env("APP__HTTP__OPERATIONS_ADDRESS", anywhere).stdout(Stdio::piped());
+        let mut process = dev.spawn().expect("dev starts");
+        let mut told = BufReader::new(process.stdout.take().expect("its output"));
+        let (mut banner, mut line) = (String::new(), String::new());
+        while !line.starts_with("Try it:") {
+            banner.push_str(&line);
+            line.clear();
+            assert!(told.read_line(&mut line).expect("a line") > 0, "it ended after saying {banner:?}");
+        }
+        let fact = |name: &str| {
+            let fact = banner.lines().find_map(|line| line.trim_start().strip_prefix(name));
+            fact.unwrap_or_default().trim().to_owned()
+        };
+        let api = fact("API ").trim_end_matches("/v1").to_owned();
+        Self { process, _told: told, api, customer: fact("Customer ") }
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
 #[tokio::test]
 async fn dev_seeds_a_paying_organization_and_its_next_start_finds_it_paid() {
     let durable = Durable::create().await;
     for _ in 0..2 {
-        let dev = Process::start("dev", &durable.url).await;
+        let dev = Dev::start(&durable.url);
+        assert!(dev.customer.ends_with("on the plan team"), "{}", dev.customer);
         let ask = |method: Method, path: &str| client().request(method, format!("{}{path}", dev.api));
         let credentials = json!({ "email": "ada@example.com", "password": "a-long-walk-by-the-sea" });
         let tokens = send(ask(Method::POST, "/v1/auth/login").json(&credentials)).await.expect(200);
         let token = tokens["access_token"].as_str().expect("a token");
         let get = async |path: &str| send(ask(Method::GET, path).bearer_auth(token)).await.expect(200);
-        eventually("the organization is on a paid plan", async || {
-            let list = get("/v1/organizations").await;
-            let Some(id) = list["data"][0]["id"].as_str() else { return false };
-            get(&format!("/v1/organizations/{id}/entitlements")).await["plan"] == "team"
-        })
-        .await;
         let list = get("/v1/organizations").await;
         assert_eq!(list["data"].as_array().map(Vec::len), Some(1), "{list}");
+        let id = list["data"][0]["id"].as_str().expect("an id");
+        assert_eq!(get(&format!("/v1/organizations/{id}/entitlements")).await["plan"], "team");
+        // Who bought again would have asked for another page, whose events may still be on their way.
+        let asked = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM billing.operations");
+        assert_eq!(asked.fetch_one(&mut durable.owner().await).await.expect("a number"), 1);
         eventually("all is applied", async || {
             let records = Records::of(&mut durable.owner().await).await;
-            // Paying twice would bring twice as many events.
             (records.inbox, records.jobs, records.dead, records.subscriptions.len()) == (3, 0, 0, 1)
         })
         .await;

@@ -4,6 +4,7 @@
 
 pub(crate) mod http;
 mod sending;
+mod twins;
 
 use chrono::{DateTime, Utc};
 use platform::caller::{Member, OrgId};
@@ -13,7 +14,7 @@ use platform::once::{OnceError, OnceKey};
 use platform::outbound::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::operations::{self, EXPIRED, Operation, OperationId, State};
+use crate::operations::{self, Change, EXPIRED, Operation, OperationId, State};
 use crate::plans::store::find_price;
 use crate::plans::{PriceId, PriceTag};
 use crate::ports::CheckoutPage;
@@ -62,11 +63,14 @@ enum Step {
 }
 
 /// What the provider is to be asked.
+#[derive(Clone)]
 struct Errand {
     operation: OperationId,
     wish: NewCheckout,
     /// The provider's id of the price.
     price: String,
+    /// Whether the request was made before, with the same key.
+    repeated: bool,
 }
 
 impl NewCheckout {
@@ -123,8 +127,11 @@ impl Billing {
             Step::Answer(answer) => return Ok(answer),
             Step::Send(errand) => errand,
         };
-        let page = self.send_checkout(order.organization, &errand).await?;
-        Ok(Answer { value: Checkout { id: errand.operation, url: page.url }, replayed: false })
+        match self.send_checkout(order.organization, &errand).await {
+            Ok(page) => Ok(answer(errand.operation, page, false)),
+            Err(Setback::TwinAtWork) => Ok(self.await_twin(order, errand.repeated).await?),
+            Err(setback) => Err(setback),
+        }
     }
 
     /// Finds or makes the operation, in a transaction of its own: from here on it is remembered.
@@ -140,7 +147,7 @@ impl Billing {
             None => self.begin(&mut tx, order, now).await?,
         };
         if let Step::Send(errand) = &step {
-            let sent = (State::InFlight, None);
+            let sent = Change::to(State::InFlight);
             operations::store::save_state(&mut tx, order.organization, errand.operation, sent, now).await?;
         }
         tx.commit().await?;
@@ -149,12 +156,9 @@ impl Billing {
 
     /// A request that was made before gets the answer it had, or goes on where it stopped.
     async fn repeat(&self, tx: &mut Tx, operation: Operation, now: DateTime<Utc>) -> Result<Step, Error> {
-        match (operation.page(), operation.state) {
-            (Some(page), _) => Ok(Step::Answer(answer(operation.id, page, true))),
-            (None, State::Succeeded) => Err(Error::AlreadySubscribed),
-            (None, State::Rejected) => Err(Error::Refused(operation.error.unwrap_or_default())),
-            (None, _) if operation.is_stale(now) => Err(Error::Refused(EXPIRED.to_owned())),
-            (None, _) => self.errand(tx, operation).await,
+        match page(&operation, now)? {
+            Some(page) => Ok(Step::Answer(answer(operation.id, page, true))),
+            None => self.errand(tx, operation, true).await,
         }
     }
 
@@ -165,7 +169,7 @@ impl Billing {
         let subject = wish.subject();
         let open = operations::store::find_open(tx, *organization, &subject).await?;
         if let Some(stale) = open.as_ref().filter(|open| open.is_stale(now)) {
-            let closed = (State::Rejected, Some(EXPIRED));
+            let closed = Change::rejected(EXPIRED);
             operations::store::save_state(tx, *organization, stale.id, closed, now).await?;
         }
         let operation = if let Some(open) = open.filter(|open| !open.is_stale(now)) {
@@ -179,15 +183,15 @@ impl Billing {
         operations::store::insert_key(tx, *organization, operation.id, key, now).await?;
         match operation.page() {
             Some(page) => Ok(Step::Answer(answer(operation.id, page, false))),
-            None => self.errand(tx, operation).await,
+            None => self.errand(tx, operation, false).await,
         }
     }
 
     /// What the provider is to be asked: what the operation was begun with, to the letter.
-    async fn errand(&self, tx: &mut Tx, operation: Operation) -> Result<Step, Error> {
+    async fn errand(&self, tx: &mut Tx, operation: Operation, repeated: bool) -> Result<Step, Error> {
         let wish: NewCheckout = serde_json::from_value(operation.wish).map_err(Error::StoredWish)?;
         let price = find_price(tx, wish.price_id).await?.ok_or(Error::UnknownPrice)?.provider_id;
-        Ok(Step::Send(Errand { operation: operation.id, wish, price }))
+        Ok(Step::Send(Errand { operation: operation.id, wish, price, repeated }))
     }
 
     /// Whether this organization may buy this at this moment.
@@ -214,6 +218,17 @@ fn refuse_other_currency(
     match theirs.filter_map(|it| it.plan.as_ref()).map(|plan| plan.currency).find(|paid| *paid != price.currency) {
         Some(paid) => Err(Error::OtherCurrency(paid)),
         None => Ok(()),
+    }
+}
+
+/// The page of an operation, if it is open by now.
+fn page(operation: &Operation, now: DateTime<Utc>) -> Result<Option<CheckoutPage>, Error> {
+    match (operation.page(), operation.state) {
+        (Some(page), _) => Ok(Some(page)),
+        (None, State::Succeeded) => Err(Error::AlreadySubscribed),
+        (None, State::Rejected) => Err(Error::Refused(operation.error.clone().unwrap_or_default())),
+        (None, _) if operation.is_stale(now) => Err(Error::Refused(EXPIRED.to_owned())),
+        (None, _) => Ok(None),
     }
 }
 

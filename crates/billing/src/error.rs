@@ -8,6 +8,9 @@ use crate::money::Currency;
 use crate::operations::EXPIRED;
 use crate::ports::ProviderError;
 
+/// When the twin of a request may have its answer.
+const RETRY_TWIN_AFTER: Duration = Duration::from_secs(1);
+
 /// When it may be worth trying again what the provider did not do.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -116,13 +119,15 @@ fn provider_problem(error: ProviderError) -> Problem {
             let detail = "The payment provider cannot be reached. Try again shortly, with the same Idempotency-Key.";
             Problem::unavailable(detail, RETRY_AFTER).with_cause(error)
         }
-        ProviderError::Unknown(_) => {
+        ProviderError::InProgress => Problem::from(OnceError::InProgress).retry_after(RETRY_TWIN_AFTER),
+        ProviderError::Unknown(_) | ProviderError::KeySpent => {
             let detail = "The payment provider did not answer. Repeat the request with the same Idempotency-Key.";
             Problem::unavailable(detail, RETRY_AFTER).with_cause(error)
         }
         ProviderError::Rejected { .. }
         | ProviderError::NotFound
         | ProviderError::KeyReused
+        | ProviderError::BadCall { .. }
         | ProviderError::Malformed(_) => Problem::internal(error),
     }
 }

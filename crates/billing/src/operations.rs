@@ -70,6 +70,24 @@ pub(crate) enum State {
     Rejected,
 }
 
+/// What becomes of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) state: State,
+    /// Why it is rejected.
+    pub(crate) error: Option<&'static str>,
+}
+
+impl Change {
+    pub(crate) fn to(state: State) -> Self {
+        Self { state, error: None }
+    }
+
+    pub(crate) fn rejected(error: &'static str) -> Self {
+        Self { state: State::Rejected, error: Some(error) }
+    }
+}
+
 impl Operation {
     /// An operation that is about to be asked for.
     pub(crate) fn new(kind: &str, subject: String, wish: Value, now: DateTime<Utc>) -> Self {
@@ -97,15 +115,17 @@ impl Operation {
     }
 }
 
-/// What an operation becomes by an error: its state, and the reason for a rejection.
-pub(crate) fn consequence(error: &ProviderError) -> (State, Option<&'static str>) {
+/// What becomes of an operation by an error; nothing while a twin of the call is being served.
+pub(crate) fn consequence(error: &ProviderError) -> Option<Change> {
     match error {
-        ProviderError::Rejected { code } => (State::Rejected, Some(refusal(code))),
-        ProviderError::Unavailable(_) => (State::Pending, None),
+        ProviderError::InProgress => None,
+        ProviderError::Rejected { code } => Some(Change::rejected(refusal(code))),
+        ProviderError::Unavailable(_) | ProviderError::BadCall { .. } => Some(Change::to(State::Pending)),
         ProviderError::Unknown(_)
         | ProviderError::NotFound
         | ProviderError::KeyReused
-        | ProviderError::Malformed(_) => (State::Unknown, None),
+        | ProviderError::KeySpent
+        | ProviderError::Malformed(_) => Some(Change::to(State::Unknown)),
     }
 }
 
@@ -144,16 +164,21 @@ mod tests {
     #[test]
     fn only_a_refusal_rejects_and_only_certainty_waits() {
         let rejected = |code: &str| consequence(&ProviderError::Rejected { code: code.to_owned() });
-        assert_eq!(rejected("card_declined"), (State::Rejected, Some("card_declined")));
-        assert_eq!(rejected("something_new"), (State::Rejected, Some("refused")));
-        assert_eq!(consequence(&ProviderError::Unavailable("down".into())), (State::Pending, None));
+        assert_eq!(rejected("card_declined"), Some(Change::rejected("card_declined")));
+        assert_eq!(rejected("something_new"), Some(Change::rejected("refused")));
+        assert_eq!(consequence(&ProviderError::InProgress), None);
+        let mistake = ProviderError::BadCall { code: "resource_missing".to_owned(), param: String::new() };
+        for certain in [ProviderError::Unavailable("down".into()), mistake] {
+            assert_eq!(consequence(&certain), Some(Change::to(State::Pending)));
+        }
         for lost in [
             ProviderError::Unknown("timeout".into()),
             ProviderError::Malformed("html".into()),
             ProviderError::NotFound,
             ProviderError::KeyReused,
+            ProviderError::KeySpent,
         ] {
-            assert_eq!(consequence(&lost), (State::Unknown, None));
+            assert_eq!(consequence(&lost), Some(Change::to(State::Unknown)));
         }
     }
 }

@@ -154,7 +154,7 @@ pub struct ProviderSubscription {
 /// Why a provider did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It refused, and will again: a declined card for instance.
+    /// It refused, and will again, for a reason that the customer may mend: a declined card for instance.
     #[error("the payment provider refused: {code}")]
     Rejected {
         /// The provider's code, for programs.
@@ -166,12 +166,28 @@ pub enum ProviderError {
     /// No answer came, so nobody knows whether it happened: ask again with the same key.
     #[error("the payment provider did not answer")]
     Unknown(#[source] BoxError),
+    /// The same call is being served at this moment; who made it will be told how it ends.
+    #[error("the payment provider is serving the same call")]
+    InProgress,
     /// It does not know what it was asked about.
     #[error("the payment provider does not know it")]
     NotFound,
     /// The idempotency key belongs to another call: a mistake of ours.
     #[error("the idempotency key was used for another call")]
     KeyReused,
+    /// It keeps an answer to the idempotency key, and that answer is a failure. Whether something happened is as unknown as it
+    /// was at first, and asking again with this key never tells: what moves no money may be asked for under another one.
+    #[error("the idempotency key is answered with the same failure for good")]
+    KeySpent,
+    /// It cannot do what it is asked, through no fault of the customer: a mistake of ours or of the configuration, such as a
+    /// price that it does not have. Nothing happened.
+    #[error("the payment provider cannot do what it is asked: {code} ({param})")]
+    BadCall {
+        /// The provider's code, for programs.
+        code: String,
+        /// What it is about in the call, or nothing.
+        param: String,
+    },
     /// The answer is not what its documentation says.
     #[error("the answer of the payment provider cannot be read")]
     Malformed(#[source] BoxError),

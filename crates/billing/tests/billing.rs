@@ -8,11 +8,17 @@ mod checkouts;
 mod gate;
 #[path = "billing/house.rs"]
 mod house;
+#[path = "billing/meter.rs"]
+mod meter;
 #[path = "billing/provider_events.rs"]
 mod provider_events;
 #[path = "billing/standing.rs"]
 mod standing;
+#[path = "billing/strange_server.rs"]
+mod strange_server;
 #[path = "billing/stripe.rs"]
 mod stripe;
 #[path = "billing/troubles.rs"]
 mod troubles;
+#[path = "billing/twins.rs"]
+mod twins;

@@ -9,6 +9,7 @@ mod lists;
 pub(crate) mod params;
 mod portal;
 mod refunds;
+pub(crate) mod slow;
 mod subscriptions;
 pub(crate) mod view;
 
@@ -16,13 +17,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use self::call::{Call, authorize};
 use self::error::ApiError;
 use self::keys::Found;
 use crate::control::Failure;
 use crate::objects::new_id;
-use crate::server::Stripe;
+use crate::server::{Stripe, spawn};
 use crate::shop::Shop;
 
 /// The answer to a call, before headers.
@@ -39,19 +41,15 @@ pub(crate) async fn answer(State(stripe): State<Stripe>, request: Request) -> Re
     let request_id = new_id("req");
     let (headers, key) = (request.headers().clone(), request.headers().get("idempotency-key").cloned());
     let version = headers.get("stripe-version").cloned();
-    let mut answer = match authorize(&stripe.shop().options.api_key, &headers) {
+    let answer = match authorize(&stripe.shop().options.api_key, &headers) {
         Ok(()) => None,
         Err(error) => Some(error.answer()),
     };
-    let mut hangs = false;
-    if answer.is_none() {
-        let default = stripe.shop().options.api_version.clone();
-        (answer, hangs) = match Call::read(request, &request_id, default).await {
-            Ok(call) => step(&mut stripe.shop(), &call),
-            Err(error) => (Some(error.answer()), false),
-        };
-    }
-    let Some(answer) = answer.filter(|_| !hangs) else {
+    let answer = match answer {
+        None => attend(&stripe, request, &request_id).await,
+        refused => refused,
+    };
+    let Some(answer) = answer else {
         // The caller gives up first, unless the stand-in stops.
         stripe.stopped().await;
         return StatusCode::GATEWAY_TIMEOUT.into_response();
@@ -77,30 +75,76 @@ pub(crate) async fn answer(State(stripe): State<Stripe>, request: Request) -> Re
     response
 }
 
-/// One call, in one step: its answer, and whether the answer gets lost.
-fn step(shop: &mut Shop, call: &Call) -> (Option<Answer>, bool) {
+/// What becomes of a call in its first step.
+enum Step {
+    Answered(Answer),
+    /// Nobody hears of it.
+    Lost,
+    /// It is worked on until this ends.
+    Slow(oneshot::Receiver<()>),
+}
+
+/// The answer to a call; none when it gets lost.
+async fn attend(stripe: &Stripe, request: Request, request_id: &str) -> Option<Answer> {
+    let default = stripe.shop().options.api_version.clone();
+    let call = match Call::read(request, request_id, default).await {
+        Ok(call) => call,
+        Err(error) => return Some(error.answer()),
+    };
+    let first = step(&mut stripe.shop(), &call);
+    match first {
+        Step::Answered(answer) => Some(answer),
+        Step::Lost => None,
+        Step::Slow(wait) => {
+            let (tell, told) = oneshot::channel();
+            let stripe = stripe.clone();
+            // It is done even if the caller gives up, as with Stripe.
+            spawn(async move {
+                tokio::select! {
+                    _ = wait => {}
+                    () = stripe.stopped() => return,
+                }
+                let answer = finish(&mut stripe.shop(), &call, None);
+                // The caller may have given up.
+                let _ = tell.send(answer);
+            });
+            told.await.ok()
+        }
+    }
+}
+
+fn step(shop: &mut Shop, call: &Call) -> Step {
     let failure = take_failure(shop, call);
     match failure {
-        Some(Failure::ServerError) => return (Some(ApiError::server_error().answer()), false),
-        Some(Failure::RateLimited) => return (Some(ApiError::rate_limited().answer()), false),
-        Some(Failure::Hang) => return (None, true),
+        Some(Failure::Outage) => return Step::Answered(ApiError::outage().answer()),
+        Some(Failure::RateLimited) => return Step::Answered(ApiError::rate_limited().answer()),
+        Some(Failure::Hang) => return Step::Lost,
         _ => {}
     }
     let now = shop.now();
     let answer = match shop.keys.find(call, now) {
         Found::Kept(answer) => answer,
         Found::Misused(error) => error.answer(),
-        Found::New => {
-            let answer = work(shop, call, failure);
-            shop.keys.keep(call, &answer, now);
-            answer
+        Found::New if failure == Some(Failure::Slow) => {
+            shop.keys.hold(call);
+            return Step::Slow(shop.slow.begin());
         }
+        Found::New => finish(shop, call, failure),
     };
-    (Some(answer), failure == Some(Failure::Timeout))
+    if failure == Some(Failure::Timeout) { Step::Lost } else { Step::Answered(answer) }
+}
+
+/// Does the work; from here on its key remembers.
+fn finish(shop: &mut Shop, call: &Call, failure: Option<Failure>) -> Answer {
+    let answer = work(shop, call, failure);
+    let now = shop.now();
+    shop.keys.keep(call, &answer, now);
+    answer
 }
 
 fn work(shop: &mut Shop, call: &Call, failure: Option<Failure>) -> Answer {
     let refused = match failure {
+        Some(Failure::ServerError) => Some(ApiError::server_error()),
         Some(Failure::CardDeclined) => Some(ApiError::card_declined()),
         Some(Failure::AuthenticationRequired) => Some(ApiError::authentication_required()),
         _ => None,

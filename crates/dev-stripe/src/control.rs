@@ -27,14 +27,19 @@ const MOST_COPIES: usize = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
-    /// 500, and nothing was done.
+    /// 500 in the middle of the work. Nothing of it is left, but the key remembers the answer.
     ServerError,
+    /// 503 before anything began: the key is as good as unused.
+    Outage,
     /// 429, and nothing was done.
     RateLimited,
     /// No answer, although the work was done and the key remembers it.
     Timeout,
     /// No answer, and nothing was done.
     Hang,
+    /// Work that lasts until [`Control::finish_slow_calls`], and is then done even if the caller gave up. Until then other
+    /// calls with its key get 409.
+    Slow,
     /// 402, a declined card, for the next changes of subscriptions; other calls pass.
     CardDeclined,
     /// 402, the bank wants to hear the customer, for the next changes of subscriptions; other calls pass.
@@ -102,6 +107,18 @@ impl Control {
     /// Forgets failures that were asked for.
     pub fn clear_failures(&self) {
         self.0.shop().failures.clear();
+    }
+
+    /// Waits until this many calls are being worked on.
+    pub async fn slow_calls(&self, count: usize) {
+        let mut working = self.0.shop().slow.count();
+        // An error means that the stand-in is gone, and nobody calls it any more.
+        let _ = working.wait_for(|working| *working >= count).await;
+    }
+
+    /// Ends the work on all of them.
+    pub fn finish_slow_calls(&self) {
+        self.0.shop().slow.finish();
     }
 
     /// Whether cards are declined when subscriptions renew.
@@ -251,7 +268,7 @@ impl Control {
     /// # Errors
     /// When there is none of that id, or less is left.
     pub fn refund(&self, paid: &str, amount: Option<i64>) -> Result<String, ControlError> {
-        let refund = refunds::refund(&mut self.0.shop(), paid, amount, (None, json!({})))?;
+        let refund = refunds::refund(&mut self.0.shop(), paid, amount, None, &json!({}))?;
         Ok(text(&refund, "/id").to_owned())
     }
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use serde_json::{Map, Value, json};
 
 use crate::api::keys::Keys;
+use crate::api::slow::SlowCalls;
 use crate::api::view;
 use crate::control::Failure;
 use crate::delivery::{Delivery, Parcel};
@@ -22,6 +23,7 @@ pub(crate) struct Shop {
     pub(crate) keys: Keys,
     /// Failures asked for, each with how many calls it still hits.
     pub(crate) failures: VecDeque<(Failure, u32)>,
+    pub(crate) slow: SlowCalls,
     /// Whether the cards of all customers are declined when a subscription is renewed.
     pub(crate) renewals_decline: bool,
     /// The API call that is being answered: its request id and idempotency key.
@@ -52,6 +54,7 @@ impl Shop {
             carts: HashMap::new(),
             keys: Keys::default(),
             failures: VecDeque::new(),
+            slow: SlowCalls::default(),
             renewals_decline: false,
             cause: (None, None),
             withheld: None,

@@ -106,6 +106,58 @@ async fn a_key_gives_its_first_answer_for_a_day() {
 }
 
 #[tokio::test]
+async fn a_key_remembers_what_happened_once_the_work_had_begun() {
+    let world = World::new().await;
+    let create = async |key: &str| {
+        let answer = world.send(Method::POST, "/v1/customers", "name=a", Some(key)).await;
+        (answer.status().as_u16(), answer.headers().contains_key("idempotent-replayed"))
+    };
+    world.control().fail_next(Failure::ServerError, 1);
+    world.control().fail_next(Failure::Outage, 1);
+    world.control().fail_next(Failure::RateLimited, 1);
+    assert_eq!(create("op:1").await, (500, false));
+    assert_eq!(create("op:2").await, (503, false));
+    assert_eq!(create("op:3").await, (429, false));
+    assert_eq!(world.get("/v1/customers").await["data"], json!([]), "nothing of it is left");
+    assert_eq!(create("op:1").await, (500, true));
+    assert_eq!((create("op:2").await, create("op:3").await), ((200, false), (200, false)));
+    world.control().advance(DAY).unwrap();
+    assert_eq!(create("op:1").await, (200, false));
+}
+
+#[tokio::test]
+async fn a_key_is_in_use_while_its_call_is_being_worked_on() {
+    let world = World::new().await;
+    let create = async |key: &str| world.send(Method::POST, "/v1/customers", "name=a", Some(key)).await;
+    world.control().fail_next(Failure::Slow, 2);
+    let url = format!("{}/v1/customers", world.stripe.url());
+    let call = || world.client.post(&url).bearer_auth("sk_test_x").form(&[("name", "a")]);
+    let (first, _) = tokio::join!(create("op:1"), async {
+        world.control().slow_calls(1).await;
+        tokio::select! {
+            _ = call().header("idempotency-key", "op:2").send() => panic!("it was told to be slow"),
+            () = world.control().slow_calls(2) => {}
+        }
+        for key in ["op:1", "op:2"] {
+            let twin = create(key).await;
+            assert_eq!(twin.status(), StatusCode::CONFLICT);
+            let error = twin.json::<Value>().await.unwrap()["error"].clone();
+            assert_eq!(error["code"], "idempotency_key_in_use");
+        }
+        assert_eq!(create("op:3").await.status(), StatusCode::OK, "others are served meanwhile");
+        let finish = world.client.post(format!("{}/_control/failures/finish", world.stripe.url()));
+        finish.json(&json!({})).send().await.unwrap()
+    });
+    let first = first.json::<Value>().await.unwrap();
+    let again = create("op:1").await;
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+    // The second caller gave up, and what it asked for is done all the same.
+    assert_ne!(create("op:2").await.status(), StatusCode::CONFLICT);
+    assert_eq!(world.get("/v1/customers").await["data"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
 async fn paying_on_the_page_sends_three_signed_events() {
     let mut world = World::new().await;
     let session = world.session("&subscription_data[metadata][org]=org-1").await;

@@ -30,6 +30,10 @@ const VERSION: &str = "1.0.0";
 /// How much of an answer of the payment provider is read: its objects are larger than what receivers of webhooks say.
 const PROVIDER_ANSWER: usize = 1024 * 1024;
 
+/// How long a call of the payment provider may take, in milliseconds. A request that needs two of them must hear of their end,
+/// and write it down, before its own time is up (`http.stack.request_timeout_ms`, 15 s).
+const PROVIDER_PATIENCE: u64 = 5_000;
+
 /// Every module's migrations, the platform's first.
 #[must_use]
 pub fn migrations() -> Vec<Migrations> {
@@ -104,7 +108,7 @@ impl House {
             service: config.service.clone(),
             config: config.users.clone(),
         });
-        let provider = Outbound::new(&OutboundConfig { answer_cap_bytes: PROVIDER_ANSWER, ..config.outbound.clone() })?;
+        let provider = Outbound::new(&provider_bounds(&config.outbound))?;
         let billing = billing::Billing::new(billing::Needs {
             db: databases.module(billing::MIGRATIONS.module),
             clock: clock.clone(),
@@ -205,4 +209,10 @@ impl House {
         let (config, secrets) = (self.config.http.stack.clone(), self.secrets.clone());
         Stack { config, authority: Arc::new(self.users.clone()), secrets }
     }
+}
+
+/// The bounds of calls of the payment provider.
+fn provider_bounds(all: &OutboundConfig) -> OutboundConfig {
+    let total_timeout_ms = all.total_timeout_ms.min(PROVIDER_PATIENCE);
+    OutboundConfig { answer_cap_bytes: PROVIDER_ANSWER, total_timeout_ms, ..all.clone() }
 }

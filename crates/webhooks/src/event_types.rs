@@ -32,12 +32,16 @@ pub(crate) fn catalogue() -> &'static [EventType] {
             },
             EventType {
                 name: "organization.updated",
-                description: "An organization was renamed; the data is as it is now.",
+                description: "An organization was renamed; the data is as it was at `timestamp`. Messages may overtake each other: \
+                              ignore one that is older than what you know.",
                 data: organization("Difference Engines"),
             },
             EventType {
                 name: "billing.subscription.updated",
-                description: "What an organization may use, or on which terms, has changed; the data is as it is now.",
+                description: "What an organization may use, or on which terms, has changed; the data is as it was at \
+                              `timestamp`. Messages may overtake each other: ignore one that is older than what you know. \
+                              What the passing of time alone changes, such as the end of a trial, is not sent; the \
+                              entitlements say what holds now.",
                 data: subscription(),
             },
         ]

@@ -80,15 +80,23 @@ impl From<Checkout> for CheckoutBody {
 /// Open a checkout
 ///
 /// Opens a page of the payment provider on which the organization subscribes. Nothing is bought before the customer pays
-/// there. Send an `Idempotency-Key`: after an error 503, repeat the request with the same one. Asking for the same twice gives
-/// the same page. For owners, admins and those who manage billing.
+/// there. Send an `Idempotency-Key`: after an error 503, or 409 `idempotency_in_progress`, repeat the request with the same one.
+/// Asking for the same twice gives the same page. For owners, admins and those who manage billing.
 #[utoipa::path(post, path = "/organizations/{org_id}/billing/checkout", operation_id = "checkout_open",
     security(("access_token" = [])),
     params(("org_id" = OrgId, Path, description = "The organization."),
            ("Idempotency-Key" = String, Header, description = "Makes retries safe, for good.", max_length = 255)),
     request_body = NewCheckoutBody,
     responses((status = 201, description = "The page is open.", body = CheckoutBody),
-              (status = 409, description = "The organization has a subscription.", content_type = "application/problem+json")))]
+              (status = 400, description = "Not readable, or without a key: `idempotency_key_required`.",
+               body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+              (status = 409, description = "The organization has a subscription: `already_subscribed`. Or the request was made \
+               before and is too old to be repeated: `operation_expired`. Or the same is being asked for at this moment: \
+               `idempotency_in_progress`.",
+               body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+              (status = 422, description = "Some fields are not valid: `invalid_request`, and `errors` names each. Or the key \
+               was used for another request: `idempotency_key_reused`. Or the payment provider refused: `payment_rejected`.",
+               body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")))]
 async fn checkout_open(
     State(billing): State<Billing>,
     member: Member,

@@ -1,15 +1,18 @@
 //! Asking the provider for a page, in no transaction, and what becomes of the operation by the answer.
 
 use platform::caller::OrgId;
+use platform::telemetry::spawn;
 
 use super::Errand;
-use crate::operations::{self, OperationId, SUPERSEDED, State};
+use crate::operations::{self, Change, OperationId, SUPERSEDED};
 use crate::ports::{CheckoutPage, CheckoutWish, ProviderError};
 use crate::subscriptions::store::lock_organization;
 use crate::{Billing, Error, customers};
 
 /// Why there is no page.
 pub(super) enum Setback {
+    /// The provider is busy with the same call.
+    TwinAtWork,
     /// This operation leads nowhere, another one may: its key cannot be used any more, or its customer is gone.
     StartOver {
         /// The operation.
@@ -38,6 +41,7 @@ impl From<sqlx::Error> for Setback {
 impl From<Setback> for Error {
     fn from(setback: Setback) -> Self {
         match setback {
+            Setback::TwinAtWork => ProviderError::InProgress.into(),
             Setback::StartOver { error, .. } => error.into(),
             Setback::Failed(error) => error,
         }
@@ -45,9 +49,17 @@ impl From<Setback> for Error {
 }
 
 impl Billing {
-    /// Asks the provider for the page. Whatever it says is remembered; if this process dies before that, the operation is as
-    /// good as unanswered, and asked for again by the next request.
+    /// Asks the provider for the page. Whatever it says is remembered, even if the request has taken too long by then or its
+    /// client is gone. If this process dies before, the operation is as good as unanswered, and asked for again by the next
+    /// request.
     pub(super) async fn send_checkout(&self, organization: OrgId, errand: &Errand) -> Result<CheckoutPage, Setback> {
+        let (billing, errand) = (self.clone(), errand.clone());
+        let asking = spawn("checkout", async move { billing.ask_for_page(organization, &errand).await });
+        // It panicked, or the process ends.
+        asking.await.unwrap_or_else(|broken| Err(Error::Provider(ProviderError::Unknown(broken.into())).into()))
+    }
+
+    async fn ask_for_page(&self, organization: OrgId, errand: &Errand) -> Result<CheckoutPage, Setback> {
         let (operation, provider) = (errand.operation, self.0.payments.name());
         let mut asked_for = None;
         let outcome = match self.ensure_customer(organization, operation).await {
@@ -67,13 +79,17 @@ impl Billing {
             }
             Err(error) => error,
         };
-        let (state, reason) = operations::consequence(&error);
-        tracing::info!(%organization, %operation, provider, ?state, %error, "no checkout page was opened");
-        operations::store::save_state(&mut connection, organization, operation, (state, reason), now).await?;
+        let change = operations::consequence(&error);
+        tracing::info!(%organization, %operation, provider, ?change, %error, "no checkout page was opened");
+        if let Some(change) = change {
+            operations::store::save_state(&mut connection, organization, operation, change, now).await?;
+        }
         Err(match error {
+            ProviderError::InProgress => Setback::TwinAtWork,
             ProviderError::NotFound => Setback::StartOver { operation, gone: asked_for, error },
-            ProviderError::KeyReused => Setback::StartOver { operation, gone: None, error },
-            ProviderError::Rejected { .. } => Setback::Failed(Error::Refused(reason.unwrap_or_default().to_owned())),
+            // A page or a customer that was made unseen costs nobody anything.
+            ProviderError::KeyReused | ProviderError::KeySpent => Setback::StartOver { operation, gone: None, error },
+            ProviderError::Rejected { code } => Setback::Failed(Error::Refused(operations::refusal(&code).to_owned())),
             error => Setback::Failed(Error::Provider(error)),
         })
     }
@@ -92,7 +108,7 @@ impl Billing {
         if let Some(customer) = gone {
             customers::store::forget(&mut tx, organization, self.0.payments.name(), &customer).await?;
         }
-        let closed = (State::Rejected, Some(SUPERSEDED));
+        let closed = Change::rejected(SUPERSEDED);
         // A twin of this request may have been here first, and moved the keys of both.
         if operations::store::save_state(&mut tx, organization, old, closed, now).await? {
             let new = operations::store::renew(&mut tx, organization, old, now).await?;

@@ -3,7 +3,7 @@ use platform::caller::OrgId;
 use platform::once::OnceKey;
 use sqlx::PgConnection;
 
-use super::{Operation, OperationId, State};
+use super::{Change, Operation, OperationId, State};
 use crate::ports::CheckoutPage;
 
 pub(super) async fn find(
@@ -171,7 +171,7 @@ pub(crate) async fn save_state(
     connection: &mut PgConnection,
     organization: OrgId,
     id: OperationId,
-    (state, error): (State, Option<&str>),
+    change: Change,
     now: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
     let saved = sqlx::query!(
@@ -180,8 +180,8 @@ pub(crate) async fn save_state(
              AND (url IS NULL OR $3 = 'rejected')",
         organization.uuid(),
         id.uuid(),
-        state as State,
-        error,
+        change.state as State,
+        change.error,
         now,
     )
     .execute(connection)

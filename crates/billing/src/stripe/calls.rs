@@ -117,7 +117,8 @@ fn understand<W: DeserializeOwned, T>(
     read: impl FnOnce(W) -> Result<T, Unfit>,
 ) -> Result<T, ProviderError> {
     if !answer.status.is_success() {
-        return Err(refusal(answer.status, &answer.body));
+        let replayed = answer.headers.get("idempotent-replayed").is_some_and(|value| value == "true");
+        return Err(refusal(answer.status, replayed, &answer.body));
     }
     let read = if answer.cut { Err(Unfit::TooLong) } else { Unfit::check(&answer.body).and_then(read) };
     read.map_err(|unfit| ProviderError::Malformed(unfit.into()))
@@ -139,6 +140,25 @@ fn tell<T>(call: &'static str, request_id: Option<&str>, result: &Result<T, Prov
     match error {
         ProviderError::Unavailable(cause) if cause.is::<KeyRefused>() => {
             tracing::error!(call, request_id, "Stripe does not accept our key: look at billing.stripe.api_key");
+        }
+        ProviderError::BadCall { code, param } if param.starts_with("line_items") => {
+            tracing::error!(
+                call,
+                request_id,
+                code,
+                param,
+                "Stripe cannot sell a price: look at the ids in billing.plans, and whether billing.stripe.api_key is of the \
+                 account and the mode that have them"
+            );
+        }
+        ProviderError::BadCall { code, param } => {
+            tracing::error!(
+                call,
+                request_id,
+                code,
+                param,
+                "Stripe cannot do what it is asked: look the request up in its dashboard, under Developers, Logs"
+            );
         }
         ProviderError::KeyReused => tracing::error!(call, request_id, error = %report, "a call to Stripe failed"),
         _ => tracing::warn!(call, request_id, outcome, error = %report, "a call to Stripe failed"),

@@ -14,6 +14,10 @@ pub(super) struct KeyRefused;
 /// The longest code that is passed on.
 const LONGEST_CODE: usize = 100;
 
+/// Refusals besides those of a card that are about what the customer gave: an address, a way back, a number of seats. All
+/// others are about what we made of it.
+const MENDABLE: [&str; 3] = ["amount_too_large", "email_invalid", "url_invalid"];
+
 /// Why an answer is not what Stripe's documentation says. Says where, never what: answers hold personal data.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unfit {
@@ -53,16 +57,23 @@ struct Explanation {
     param: Option<String>,
 }
 
-/// What an answer means that is no success.
-pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
+/// What an answer means that is no success. One that is `replayed` is kept by the key of the call, and stays the same.
+pub(super) fn refusal(status: StatusCode, replayed: bool, body: &[u8]) -> ProviderError {
     let cause = || format!("the answer has the status {}", status.as_u16()).into();
     match status.as_u16() {
         401 | 403 => ProviderError::Unavailable(KeyRefused.into()),
         429 => ProviderError::Unavailable(cause()),
-        // A twin with the same key is running, or something broke half-way: it may happen, or have happened.
-        409 | 500.. => ProviderError::Unknown(cause()),
+        500.. if replayed => ProviderError::KeySpent,
+        // Something broke half-way: it may have happened.
+        500.. => ProviderError::Unknown(cause()),
         400..=499 => match Unfit::check::<Envelope>(body) {
-            Ok(Envelope { error }) => explained(error),
+            Ok(Envelope { error }) => match explained(status, error) {
+                // Whoever mended the configuration shall not meet the old answer for a day.
+                ProviderError::BadCall { .. } if replayed => ProviderError::KeySpent,
+                error => error,
+            },
+            // A conflict with something that is running.
+            Err(_) if status == StatusCode::CONFLICT => ProviderError::Unknown(cause()),
             // Somebody in between answered.
             Err(_) => ProviderError::Malformed(cause()),
         },
@@ -70,22 +81,38 @@ pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     }
 }
 
-fn explained(error: Explanation) -> ProviderError {
+fn explained(status: StatusCode, error: Explanation) -> ProviderError {
     let Explanation { r#type, code, decline_code, param } = error;
     // What the path names, or the customer that something is for. A price of ours that Stripe does not know is refused.
     let asked_for = matches!(param.as_deref(), None | Some("id" | "customer"));
-    if r#type.as_deref() == Some("idempotency_error") {
-        ProviderError::KeyReused
-    } else if code.as_deref() == Some("resource_missing") && asked_for {
-        ProviderError::NotFound
-    } else {
-        let code = [code, decline_code, r#type].into_iter().flatten().find(|code| is_code(code));
-        ProviderError::Rejected { code: code.unwrap_or_else(|| "refused".to_owned()) }
+    let of_the_key = r#type.as_deref() == Some("idempotency_error");
+    if code.as_deref() == Some("idempotency_key_in_use") || (of_the_key && status == StatusCode::CONFLICT) {
+        return ProviderError::InProgress;
     }
+    if status == StatusCode::CONFLICT {
+        return ProviderError::Unknown("the call is in conflict with another one".into());
+    }
+    if of_the_key {
+        return ProviderError::KeyReused;
+    }
+    if code.as_deref() == Some("resource_missing") && asked_for {
+        return ProviderError::NotFound;
+    }
+    let of_the_customer = status == StatusCode::PAYMENT_REQUIRED
+        || r#type.as_deref() == Some("card_error")
+        || code.as_deref().is_some_and(|code| MENDABLE.contains(&code));
+    let code = [code, decline_code, r#type].into_iter().flatten().find(|code| is_name(code, ""));
+    let code = code.unwrap_or_else(|| "refused".to_owned());
+    if of_the_customer {
+        return ProviderError::Rejected { code };
+    }
+    ProviderError::BadCall { code, param: param.filter(|param| is_name(param, "[].")).unwrap_or_default() }
 }
 
-fn is_code(text: &str) -> bool {
-    (1..=LONGEST_CODE).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+/// Whether a text is made like the names of Stripe's API, which hold nothing personal.
+fn is_name(text: &str, also: &str) -> bool {
+    let plain = |it: char| it.is_ascii_alphanumeric() || it == '_' || also.contains(it);
+    (1..=LONGEST_CODE).contains(&text.len()) && text.chars().all(plain)
 }
 
 /// How a call ended, for metrics.
@@ -95,8 +122,11 @@ pub(super) fn outcome(error: Option<&ProviderError>) -> &'static str {
         Some(ProviderError::Rejected { .. }) => "rejected",
         Some(ProviderError::Unavailable(_)) => "unavailable",
         Some(ProviderError::Unknown(_)) => "unknown",
+        Some(ProviderError::InProgress) => "in_progress",
         Some(ProviderError::NotFound) => "not_found",
         Some(ProviderError::KeyReused) => "key_reused",
+        Some(ProviderError::KeySpent) => "key_spent",
+        Some(ProviderError::BadCall { .. }) => "bad_call",
         Some(ProviderError::Malformed(_)) => "malformed",
     }
 }
@@ -109,10 +139,11 @@ mod tests {
     use super::*;
 
     /// The outcome, with the code of a refusal.
-    fn means(status: u16, body: &str) -> String {
-        let error = refusal(StatusCode::from_u16(status).expect("a status"), body.as_bytes());
+    fn means(status: u16, replayed: bool, body: &str) -> String {
+        let error = refusal(StatusCode::from_u16(status).expect("a status"), replayed, body.as_bytes());
         match error {
             ProviderError::Rejected { code } => format!("rejected: {code}"),
+            ProviderError::BadCall { code, param } => format!("bad call: {code} {param}"),
             error => outcome(Some(&error)).to_owned(),
         }
     }
@@ -121,16 +152,25 @@ mod tests {
     fn every_status_has_a_meaning() {
         let error = |error: serde_json::Value| json!({ "error": error }).to_string();
         let missing = |param: &str| error(json!({ "code": "resource_missing", "param": param }));
+        let refused = |code: &str| error(json!({ "type": "invalid_request_error", "code": code, "param": "a b" }));
         let declined = json!({ "type": "card_error", "code": "card_declined", "decline_code": "lost_card" });
         for (status, body, meaning) in [
             (404, missing("id"), "not_found"),
             (404, error(json!({ "code": "resource_missing" })), "not_found"),
             (400, missing("customer"), "not_found"),
-            (400, missing("line_items[0][price]"), "rejected: resource_missing"),
-            (404, error(json!({ "type": "invalid_request_error" })), "rejected: invalid_request_error"),
+            (400, missing("line_items[0][price]"), "bad call: resource_missing line_items[0][price]"),
+            (404, error(json!({ "type": "invalid_request_error" })), "bad call: invalid_request_error "),
+            (400, refused("parameter_unknown"), "bad call: parameter_unknown "),
+            (400, refused("email_invalid"), "rejected: email_invalid"),
+            (400, refused("url_invalid"), "rejected: url_invalid"),
+            (400, refused("amount_too_large"), "rejected: amount_too_large"),
             (404, "<html>no such page</html>".to_owned(), "malformed"),
             (400, error(json!({ "type": "idempotency_error" })), "key_reused"),
-            (409, error(json!({ "type": "idempotency_error", "code": "idempotency_key_in_use" })), "unknown"),
+            (409, error(json!({ "type": "idempotency_error", "code": "idempotency_key_in_use" })), "in_progress"),
+            (409, error(json!({ "type": "idempotency_error" })), "in_progress"),
+            (409, refused("idempotency_key_in_use"), "in_progress"),
+            (409, refused("lock_timeout"), "unknown"),
+            (409, String::new(), "unknown"),
             (429, error(json!({ "code": "rate_limit" })), "unavailable"),
             (500, error(json!({ "type": "api_error" })), "unknown"),
             (502, "<html>".to_owned(), "unknown"),
@@ -139,12 +179,16 @@ mod tests {
             (403, String::new(), "unavailable"),
             (402, error(declined), "rejected: card_declined"),
             (402, error(json!({ "type": "card_error", "decline_code": "lost_card" })), "rejected: lost_card"),
-            (400, error(json!({ "code": "a b\n", "type": "api_error" })), "rejected: api_error"),
-            (400, error(json!({ "message": "no" })), "rejected: refused"),
+            (402, error(json!({ "type": "invalid_request_error" })), "rejected: invalid_request_error"),
+            (400, error(json!({ "code": "a b\n", "type": "api_error" })), "bad call: api_error "),
+            (400, error(json!({ "message": "no" })), "bad call: refused "),
             (302, String::new(), "malformed"),
             (400, error(json!({ "code": 7 })), "malformed"),
         ] {
-            assert_eq!(means(status, &body), meaning, "{status} {body}");
+            assert_eq!(means(status, false, &body), meaning, "{status} {body}");
+            let spent = status >= 500 || meaning.starts_with("bad call");
+            let meaning = if spent { "key_spent" } else { meaning };
+            assert_eq!(means(status, true, &body), meaning, "{status} {body}, replayed");
         }
     }
 
@@ -157,8 +201,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_makes_it_panic(status in 100_u16..=999, body: Vec<u8>) {
-            means(status, &String::from_utf8_lossy(&body));
+        fn no_answer_makes_it_panic(status in 100_u16..=999, replayed: bool, body: Vec<u8>) {
+            means(status, replayed, &String::from_utf8_lossy(&body));
         }
     }
 }

@@ -30,15 +30,16 @@ pub(crate) enum Call {
     FetchSubscription,
 }
 
-/// A fetch that stands still after the provider answered it.
+/// A call that stands still after the provider answered it.
 pub(crate) struct Stalled {
-    /// Ends when the fetch has its answer.
+    /// Ends when the call has its answer.
     pub(crate) arrived: oneshot::Receiver<()>,
     /// Lets it go on.
     pub(crate) go_on: oneshot::Sender<()>,
 }
 
 struct Stall {
+    call: Call,
     arrived: oneshot::Sender<()>,
     go_on: oneshot::Receiver<()>,
 }
@@ -68,10 +69,10 @@ impl Gate {
         lock(&self.0.troubles).push((call, trouble));
     }
 
-    /// Stops the next fetch of a subscription once it has its answer.
-    pub(crate) fn stall(&self) -> Stalled {
+    /// Stops the next call of this kind that is answered.
+    pub(crate) fn stall(&self, call: Call) -> Stalled {
         let ((tell, arrived), (go_on, wait)) = (oneshot::channel(), oneshot::channel());
-        *lock(&self.0.stall) = Some(Stall { arrived: tell, go_on: wait });
+        *lock(&self.0.stall) = Some(Stall { call, arrived: tell, go_on: wait });
         Stalled { arrived, go_on }
     }
 
@@ -91,13 +92,19 @@ impl Gate {
             let at = troubles.iter().position(|(troubled, _)| *troubled == call);
             at.map(|at| troubles.remove(at).1)
         };
-        match trouble {
+        let answer = match trouble {
             None => made.await,
             Some(Trouble::Away) => Err(ProviderError::Unavailable("on purpose".into())),
             Some(Trouble::NotFound) => Err(ProviderError::NotFound),
             Some(Trouble::Refused) => Err(ProviderError::Rejected { code: "insufficient_funds".to_owned() }),
             Some(Trouble::AnswerLost) => made.await.and(Err(ProviderError::Unknown("on purpose".into()))),
+        };
+        let stall = lock(&self.0.stall).take_if(|stall| stall.call == call);
+        if let Some(Stall { arrived, go_on, .. }) = stall {
+            arrived.send(()).expect("somebody waits for it");
+            go_on.await.expect("somebody lets it go on");
         }
+        answer
     }
 }
 
@@ -124,13 +131,7 @@ impl PaymentProvider for Gate {
     }
 
     async fn fetch_subscription(&self, id: &str) -> Result<ProviderSubscription, ProviderError> {
-        let answer = self.pass(Call::FetchSubscription, self.provider().fetch_subscription(id)).await;
-        let stall = lock(&self.0.stall).take();
-        if let Some(Stall { arrived, go_on }) = stall {
-            arrived.send(()).expect("somebody waits for it");
-            go_on.await.expect("somebody lets it go on");
-        }
-        answer
+        self.pass(Call::FetchSubscription, self.provider().fetch_subscription(id)).await
     }
 }
 

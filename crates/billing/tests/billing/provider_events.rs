@@ -8,6 +8,7 @@ use tokio::join;
 
 use crate::gate::{Call, Gate, Trouble};
 use crate::house::{House, Tell, says};
+use crate::meter::Meter;
 
 #[tokio::test]
 async fn billing_case_01_twenty_copies_of_an_event_on_two_workers_have_one_effect() {
@@ -70,7 +71,7 @@ async fn billing_case_04_a_worker_that_stalled_writes_nothing_over_what_is_newer
     let subscription = house.subscribe("team", 1).await;
     let event = house.event("customer.subscription.created");
     house.hand_in(&event).await;
-    let stalled = house.gate.stall();
+    let stalled = house.gate.stall(Call::FetchSubscription);
     let other = house.another_worker();
     join!(house.worker.run_due(), async {
         stalled.arrived.await.expect("the first worker has fetched");
@@ -119,13 +120,16 @@ async fn bought_elsewhere(house: &House, organization: OrgId) -> String {
 #[tokio::test]
 async fn billing_case_06_an_unknown_customer_is_waited_for_and_then_a_person_is_told() {
     let house = House::open().await;
+    let alarms = Meter::start("billing_alarms_total", &[("reason", "unknown_customer")]);
     bought_elsewhere(&house, OrgId::new()).await;
     house.hear(&[house.event("customer.subscription.created")]).await;
     for tries in 1..5 {
         assert_eq!(house.jobs().await, (1, 0), "after {tries} tries");
+        assert_eq!(alarms.added(), 0, "after {tries} tries");
         house.retry().await;
     }
     assert_eq!(house.jobs().await, (0, 1));
+    assert!(alarms.added() >= 1);
     assert_eq!(house.count("SELECT count(*) FROM billing.subscriptions").await, 0);
 }
 
@@ -150,10 +154,12 @@ async fn billing_case_06_a_customer_is_bound_when_the_metadata_names_an_organiza
 async fn billing_case_07_play_money_counts_for_nothing_where_real_money_moves() {
     let house = House::open().await;
     let subscription = house.buy("team", 1).await;
+    let passed = Meter::start("billing_provider_events_total", &[("outcome", "other_mode")]);
     let event_type = "customer.subscription.created".to_owned();
     house.tell(&Tell { event_type, object_id: Some(subscription), livemode: true }).await;
     house.worker.run_due().await;
     assert_eq!(house.jobs().await, (0, 0));
+    assert!(passed.added() >= 1);
     assert_eq!(house.gate.calls(Call::FetchSubscription), 0);
     assert_eq!(house.standing().await, says("free", "none", "free"));
 }
@@ -162,17 +168,29 @@ async fn billing_case_07_play_money_counts_for_nothing_where_real_money_moves() 
 async fn billing_case_08_an_unknown_type_is_settled_and_an_unknown_status_grants_nothing() {
     let house = House::open().await;
     let subscription = house.subscribe("team", 1).await;
+    let ignored = Meter::start("billing_provider_events_total", &[("outcome", "ignored")]);
     house.hear(&[json!({ "type": "tax.settings.updated", "data": { "object": {} } })]).await;
     assert_eq!(house.jobs().await, (0, 0));
-    for status in ["frozen", ""] {
+    assert!(ignored.added() >= 1);
+    let alarms = Meter::start("billing_alarms_total", &[("reason", "unknown_status")]);
+    let steps =
+        |from: &str, to: &str| Meter::start("billing_unexpected_transitions_total", &[("from", from), ("to", to)]);
+    let (there, back) = (steps("active", "other"), steps("other", "active"));
+    for (number, status) in [(1, "frozen"), (2, "thawed")] {
         house.stripe().change_subscription(&subscription, &json!({ "status": status })).expect("changed");
         house.hear(&[house.event("customer.subscription.updated")]).await;
-        let (plan, shown, access) = house.standing().await;
-        assert_eq!((plan.as_str(), access.as_str()), ("free", "free"), "{shown}");
+        assert_eq!(house.standing().await, says("free", status, "free"));
+        assert!(alarms.added() >= number, "{status}");
     }
-    house.stripe().change_subscription(&subscription, &json!({ "status": "active" })).expect("changed");
+    assert!(there.added() >= 1);
+    // What has no status at all is no answer, and asked for again.
+    house.stripe().change_subscription(&subscription, &json!({ "status": "" })).expect("changed");
     house.hear(&[house.event("customer.subscription.updated")]).await;
-    assert_eq!(house.standing().await, says("team", "active", "full"));
+    assert_eq!((house.jobs().await, house.standing().await), ((1, 0), says("free", "thawed", "free")));
+    house.stripe().change_subscription(&subscription, &json!({ "status": "active" })).expect("changed");
+    house.retry().await;
+    assert_eq!((house.jobs().await, house.standing().await), ((0, 0), says("team", "active", "full")));
+    assert!(back.added() >= 1);
 }
 
 #[tokio::test]
@@ -216,9 +234,11 @@ async fn billing_case_33_an_unknown_price_grants_nothing_until_the_catalogue_kno
         interval: Interval::Month,
         active: true,
     });
+    let alarms = Meter::start("billing_alarms_total", &[("reason", "unknown_price")]);
     house.stripe().change_subscription(&subscription, &json!({ "price": "price_special" })).expect("changed");
     house.hear(&[house.event("customer.subscription.updated")]).await;
     assert_eq!(house.standing().await, says("free", "active", "free"));
+    assert!(alarms.added() >= 1);
     assert_eq!(house.told().last(), Some(&says("free", "active", "free")));
     let mut plans = crate::house::plans();
     let special = json!(

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use test_support::Statements;
 
 use crate::house::{House, says, session};
+use crate::meter::Meter;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -103,9 +104,14 @@ async fn billing_case_19_two_pages_that_are_both_paid_are_both_stored_and_the_be
     let business = house.ask(&owner, "one", &house.wish("business", 1).await).await.expect(201);
     let team = house.ask(&owner, "two", &house.wish("team", 1).await).await.expect(201);
     assert_ne!(business["url"], team["url"]);
+    let alarms = Meter::start("billing_alarms_total", &[("reason", "several_subscriptions")]);
+    let applied = Meter::start("billing_provider_events_total", &[("outcome", "applied")]);
     house.pay(&business);
+    house.hear(&house.stripe().events()).await;
+    assert_eq!(alarms.added(), 0);
     house.pay(&team);
     house.hear(&house.stripe().events()).await;
+    assert!(alarms.added() >= 1 && applied.added() >= 2);
     assert_eq!(house.standing().await, says("business", "active", "full"));
     assert_eq!(house.count("SELECT count(*) FROM billing.subscriptions").await, 2);
     assert_eq!(house.told(), [says("business", "active", "full")], "the smaller one changed nothing");

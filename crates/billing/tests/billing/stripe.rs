@@ -12,11 +12,12 @@ use http::Method;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use platform::caller::OrgId;
 use platform::outbound::{AddressRules, Outbound, OutboundConfig};
-use platform::telemetry::{metrics_handle, render, spawn};
+use platform::telemetry::{metrics_handle, render};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::join;
+use tokio::net::TcpListener;
+
+use crate::strange_server::{answering, ok};
 
 const KEY: &str = "sk_test_sesame";
 
@@ -111,8 +112,11 @@ fn kind<T>(result: Result<T, ProviderError>) -> String {
         Err(ProviderError::Rejected { code }) => format!("rejected: {code}"),
         Err(ProviderError::Unavailable(_)) => "unavailable".to_owned(),
         Err(ProviderError::Unknown(_)) => "unknown".to_owned(),
+        Err(ProviderError::InProgress) => "in progress".to_owned(),
         Err(ProviderError::NotFound) => "not found".to_owned(),
         Err(ProviderError::KeyReused) => "key reused".to_owned(),
+        Err(ProviderError::KeySpent) => "key spent".to_owned(),
+        Err(ProviderError::BadCall { code, param }) => format!("bad call: {code} {param}"),
         Err(ProviderError::Malformed(_)) => "malformed".to_owned(),
     }
 }
@@ -213,6 +217,7 @@ async fn what_changes_something_may_have_happened_and_what_reads_has_not() {
     for (failure, changing, reading) in [
         (Failure::Hang, "unknown", "unavailable"),
         (Failure::ServerError, "unknown", "unavailable"),
+        (Failure::Outage, "unknown", "unavailable"),
         (Failure::RateLimited, "unavailable", "unavailable"),
     ] {
         control.fail_next(failure, 2);
@@ -221,6 +226,34 @@ async fn what_changes_something_may_have_happened_and_what_reads_has_not() {
         assert_eq!((kind(changed).as_str(), kind(read).as_str()), (changing, reading), "{failure:?}");
     }
     assert_eq!(street.customers().await, 1, "nothing was done");
+}
+
+#[tokio::test]
+async fn a_failure_that_the_key_remembers_is_told_from_one_that_may_pass() {
+    let street = Street::build().await;
+    let organization = OrgId::new();
+    for (failure, again) in [(Failure::ServerError, "key spent"), (Failure::Outage, "done")] {
+        let operation = OperationId::new();
+        street.stripe.control().fail_next(failure, 1);
+        let call = || street.provider.create_customer(operation, customer(organization));
+        assert_eq!((kind(call().await).as_str(), kind(call().await).as_str()), ("unknown", again), "{failure:?}");
+    }
+    assert_eq!(street.customers().await, 1, "only the second one was made");
+}
+
+#[tokio::test]
+async fn a_twin_of_a_call_that_is_being_served_is_known_as_one() {
+    let street = Street::build().await;
+    let (operation, organization) = (OperationId::new(), OrgId::new());
+    street.stripe.control().fail_next(Failure::Slow, 1);
+    let call = || street.provider.create_customer(operation, customer(organization));
+    let (first, ()) = join!(call(), async {
+        street.stripe.control().slow_calls(1).await;
+        assert_eq!(kind(call().await), "in progress");
+        street.stripe.control().finish_slow_calls();
+    });
+    assert_eq!(first.expect("a customer"), call().await.expect("a customer"));
+    assert_eq!(street.customers().await, 1);
 }
 
 #[tokio::test]
@@ -259,46 +292,10 @@ async fn what_does_not_exist_is_not_found() {
     assert_eq!(kind(street.provider.fetch_subscription(&format!("../customers/{id}")).await), "not found");
     let unknown_price = CheckoutWish { price: "price_gone".to_owned(), ..wish(organization, &id) };
     let refused = street.provider.open_checkout(OperationId::new(), unknown_price).await;
-    assert_eq!(kind(refused), "rejected: resource_missing");
+    assert_eq!(kind(refused), "bad call: resource_missing line_items[0][price]");
     street.stripe.control().delete_customer(&id).expect("a customer");
     let gone = street.provider.open_checkout(OperationId::new(), wish(organization, &id)).await;
     assert_eq!(kind(gone), "not found");
-}
-
-/// A server that answers every call with this text and tells what it was asked.
-async fn answering(answer: String) -> (String, mpsc::UnboundedReceiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    let (asked, questions) = mpsc::unbounded_channel();
-    spawn("server", async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let question = read_request(&mut stream).await;
-            // Not every test listens.
-            let _ = asked.send(question);
-            // The caller may have heard enough.
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (url, questions)
-}
-
-/// Head and body of a request.
-async fn read_request(stream: &mut TcpStream) -> String {
-    let mut request = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&request).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            if body.len() >= length.map_or(0, |length| length.parse().expect("a number")) {
-                return text;
-            }
-        }
-        assert!(stream.read_buf(&mut request).await.expect("reads") > 0, "the caller hung up");
-    }
-}
-
-fn ok(body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dev_stripe::{Failure, Interval, PriceSpec};
 use platform::caller::Role;
 use serde_json::{Value, json};
 
@@ -76,6 +77,44 @@ async fn a_refusal_is_the_answer_to_its_request_for_good() {
     let rejected = "SELECT count(*) FROM billing.operations WHERE state = 'rejected' AND error = 'card_declined'";
     assert_eq!(house.count(rejected).await, 1);
     let _ = house.ask(&owner, "another", &wish).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_price_that_the_provider_does_not_have_is_our_mistake_and_can_be_mended() {
+    let house = House::open().await;
+    let mut plans = crate::house::plans();
+    plans[2]["prices"][0]["id"] = json!("price_misspelt");
+    house.seed(&plans).await;
+    let (owner, wish) = (house.member(Role::Owner), house.wish("business", 1).await);
+    for _ in 0..2 {
+        house.ask(&owner, "k", &wish).await.expect_problem(500, "internal");
+        assert_eq!(house.count("SELECT count(*) FROM billing.operations WHERE state = 'pending'").await, 1);
+    }
+    house.stripe().offer(&PriceSpec {
+        id: "price_misspelt".to_owned(),
+        product: "Business".to_owned(),
+        currency: "eur".to_owned(),
+        unit_amount: 4_900,
+        interval: Interval::Month,
+        active: true,
+    });
+    let opened = house.ask(&owner, "k", &wish).await.expect(201);
+    assert_eq!(house.state(&opened).await["state"], "in_flight");
+}
+
+#[tokio::test]
+async fn a_server_error_that_the_provider_keeps_for_a_day_blocks_nobody_for_a_day() {
+    let house = House::open().await;
+    let (owner, wish) = (house.member(Role::Owner), house.wish("team", 1).await);
+    let _ = house.ask(&owner, "the customer is made", &house.wish("team", 2).await).await.expect(201);
+    house.stripe().fail_next(Failure::ServerError, 1);
+    house.ask(&owner, "k", &wish).await.expect_problem(503, "unavailable");
+    assert_eq!(house.count("SELECT count(*) FROM billing.operations WHERE state = 'unknown'").await, 1);
+    let opened = house.ask(&owner, "another", &wish).await.expect(201);
+    assert_eq!(house.ask(&owner, "k", &wish).await.expect(201), opened);
+    let superseded = "SELECT count(*) FROM billing.operations WHERE state = 'rejected' AND error = 'superseded'";
+    assert_eq!(house.count(superseded).await, 1);
+    assert_eq!(house.gate.calls(Call::OpenCheckout), 4, "asked, asked again, and under another key");
 }
 
 #[tokio::test]

@@ -77,6 +77,15 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "idempotency_error", message)
     }
 
+    /// 409, a twin of the call is being worked on.
+    pub(crate) fn key_in_use(key: &str) -> Self {
+        let message = format!(
+            "There is currently another in-progress request using this Idempotent Key (that probably means you \
+             submitted twice, and the other request is still going through): '{key}'. Please try again later."
+        );
+        Self::new(StatusCode::CONFLICT, "idempotency_error", message).code("idempotency_key_in_use")
+    }
+
     pub(crate) fn card_declined() -> Self {
         let error = Self::new(StatusCode::PAYMENT_REQUIRED, "card_error", "Your card was declined.");
         Self { decline: Some("generic_decline"), ..error.code("card_declined") }
@@ -97,6 +106,10 @@ impl ApiError {
 
     pub(crate) fn server_error() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "An unknown error occurred")
+    }
+
+    pub(crate) fn outage() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "api_error", "Stripe is temporarily unavailable.")
     }
 
     /// The error on the wire.

@@ -21,5 +21,5 @@ pub(crate) fn create(shop: &mut Shop, call: &Call) -> Result<Value, ApiError> {
         return Err(ApiError::bad("reason", message));
     }
     let metadata = merge_metadata(&Value::Null, params.metadata("metadata")?);
-    refunds::refund(shop, paid, params.integer("amount")?, (reason, metadata))
+    refunds::refund(shop, paid, params.integer("amount")?, reason, &metadata)
 }

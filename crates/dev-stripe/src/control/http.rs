@@ -26,6 +26,7 @@ pub(crate) fn routes(stripe: &Stripe) -> Router {
         .route("/", get(state))
         .route("/clock", post(clock))
         .route("/failures", post(fail).delete(clear_failures))
+        .route("/failures/finish", post(finish_slow_calls))
         .route("/renewals", post(renewals))
         .route("/events", get(events).post(forge))
         .route("/events/withhold", post(withhold))
@@ -110,6 +111,11 @@ async fn fail(State(control): State<Control>, Json(fail): Json<Fail>) -> Json<Va
 
 async fn clear_failures(State(control): State<Control>) -> Json<Value> {
     control.clear_failures();
+    Json(control.state())
+}
+
+async fn finish_slow_calls(State(control): State<Control>, Json(Nothing {}): Json<Nothing>) -> Json<Value> {
+    control.finish_slow_calls();
     Json(control.state())
 }
 

@@ -11,7 +11,8 @@ pub(crate) fn refund(
     shop: &mut Shop,
     paid: &str,
     amount: Option<i64>,
-    (reason, metadata): (Option<&str>, Value),
+    reason: Option<&str>,
+    metadata: &Value,
 ) -> Result<Value, ApiError> {
     let charge = charge_of(shop, paid)?;
     let left = number(&charge, "/amount") - number(&charge, "/amount_refunded");

@@ -111,7 +111,7 @@ async fn bad_paths_cursors_limits_and_methods_are_refused() {
     assert_eq!(outcome(&get("/v1/organizations?limit=1&limit=2".to_owned()).await), twice);
     let cursor = expected(400, "invalid_cursor", &[("cursor", "invalid_cursor")]);
     assert_eq!(outcome(&get("/v1/organizations?cursor=AAAA".to_owned()).await), cursor);
-    let wrong = send(home.ask(Method::PUT, "/v1/me").bearer_auth(&person.token)).await;
+    let wrong = send(home.ask(Method::PUT, "/v1/event-types").bearer_auth(&person.token)).await;
     assert_eq!(outcome(&wrong), expected(405, "method_not_allowed", &[]));
     assert_eq!(wrong.headers["allow"], "GET,HEAD");
     let overridden =

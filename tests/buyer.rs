@@ -23,6 +23,14 @@ pub(crate) fn inbound(api: &str) -> String {
     format!("{api}/v1/inbound/stripe")
 }
 
+/// A wish for three seats of the first plan that costs something.
+pub(crate) async fn checkout_wish(api: &str) -> Value {
+    let plans = send(client().get(format!("{api}/v1/plans"))).await.expect(200);
+    let price = plans["data"].as_array().expect("plans").iter().find_map(|plan| plan.pointer("/prices/0/id"));
+    let (success, cancel) = ("http://localhost:8080/paid", "http://localhost:8080/plans");
+    json!({ "price_id": price, "quantity": 3, "success_url": success, "cancel_url": cancel })
+}
+
 /// An owner of an organization at work.
 pub(crate) struct Buyer {
     client: Client,
@@ -77,10 +85,7 @@ impl Buyer {
 
     /// Asks for three seats of the first plan that costs something.
     pub(crate) async fn open_checkout(&self, key: &str) -> Answer {
-        let plans = send(self.client.get(format!("{}/v1/plans", self.api))).await.expect(200);
-        let price = plans["data"].as_array().expect("plans").iter().find_map(|plan| plan.pointer("/prices/0/id"));
-        let (success, cancel) = ("http://localhost:8080/paid", "http://localhost:8080/plans");
-        let wish = json!({ "price_id": price, "quantity": 3, "success_url": success, "cancel_url": cancel });
+        let wish = checkout_wish(&self.api).await;
         send(self.ask(Method::POST, "/billing/checkout").header("idempotency-key", key).json(&wish)).await
     }
 

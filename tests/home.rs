@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use server::{Config, Environment, House, Listeners, Parts, Running, migrations, start};
 use sqlx::{Connection, PgConnection};
 use test_support::database::TestDatabase;
+use test_support::eventually;
 
 use crate::buyer::{inbound, stand_in};
 
@@ -60,6 +61,7 @@ impl Home {
         let listeners = Listeners::bind(&config, true).await.expect("free ports");
         let parts = Parts { worker: false, developer: false };
         let running = start(&house, &config, listeners, parts, &shutdown).expect("a start");
+        eventually("it listens", async || house.databases.hears_changes()).await;
         Self {
             api: format!("http://{}", running.public.expect("a public address")),
             operations: format!("http://{}", running.operations),
@@ -100,7 +102,7 @@ impl Home {
         created["id"].as_str().expect("an id").parse().expect("an id")
     }
 
-    /// Makes the person a member; invitations are not there yet, so the row is written directly.
+    /// Makes the person a member. The row is written directly; being invited takes two requests and a mail.
     pub(crate) async fn join(&self, person: &Person, org: OrgId, role: Role) {
         let statement = "INSERT INTO users.memberships (organization_id, account_id, role, created_at)
              VALUES ($1, $2, $3, now()) ON CONFLICT (organization_id, account_id) DO UPDATE SET role = $3";

@@ -1,6 +1,7 @@
 //! Size, names, leftovers, and pages that say what is so. Each check is a function over the files of the repository and has
 //! a negative control.
 
+mod asvs;
 mod docs;
 mod leftovers;
 mod names;
@@ -12,7 +13,7 @@ use crate::tree::{Findings, Tree};
 
 type Check = fn(&Tree) -> Findings;
 
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 16] = [
     ("file sizes", sizes::files_are_short),
     ("function sizes", sizes::functions_are_short),
     ("parameters", sizes::functions_take_few_parameters),
@@ -28,6 +29,7 @@ const CHECKS: [(&str, Check); 15] = [
     ("links", docs::links_lead_somewhere),
     ("invariants", docs::invariants_name_their_tests),
     ("mistakes", docs::mistakes_name_places_and_tests),
+    ("requirements of the standard", asvs::requirements_name_their_tests),
 ];
 
 #[test]

@@ -16,6 +16,15 @@ const OF_NO_SINGLE_ORGANIZATION: &[(&str, &str, &str)] = &[
         "it finds out whose an object of the payment provider is",
     ),
     ("crates/users/src/audit/store.rs", "insert", "what people do outside of organizations is logged too"),
+    ("crates/users/src/erasures/store.rs", "lock_organizations", OF_A_PERSON),
+    ("crates/users/src/erasures/store.rs", "list_places", OF_A_PERSON),
+    ("crates/users/src/erasures/store.rs", "delete_traces_of_address", OF_A_PERSON),
+    ("crates/users/src/exports/store/lists.rs", "memberships", OF_A_PERSON),
+    ("crates/users/src/exports/store/lists.rs", "invitations", OF_A_PERSON),
+    ("crates/users/src/exports/store/lists.rs", "audit_log", OF_A_PERSON),
+    ("crates/users/src/exports/store/lists.rs", "list_owned_alone", OF_A_PERSON),
+    ("crates/users/src/invitations/store.rs", "find_inviting", "the token of an invitation leads to its organization"),
+    ("crates/users/src/invitations/store.rs", "delete_expired", "what is long over goes in every organization"),
     ("crates/users/src/organizations/store.rs", "insert", "it makes the organization"),
     (
         "crates/users/src/organizations/store.rs",
@@ -32,6 +41,7 @@ const OF_NO_SINGLE_ORGANIZATION: &[(&str, &str, &str)] = &[
     ("crates/webhooks/src/deliveries/store/settlements.rs", "change_endpoints", DELIVERY_LOOP),
 ];
 
+const OF_A_PERSON: &str = "it is about what one person has everywhere, by their own id";
 const DELIVERY_LOOP: &str = "the delivery loop serves every organization at once";
 
 /// Invariant 7.

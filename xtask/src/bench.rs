@@ -1,17 +1,19 @@
-mod service;
+pub(crate) mod bare;
+mod users;
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cargo::Cargo;
 use crate::database::ScratchDatabase;
 use crate::failure::{Failure, io};
 use crate::progress;
+use crate::service::{Program, Service};
 use crate::statistics::{median, percentile};
+use crate::usage;
 use crate::workspace::Workspace;
 
-use service::{Program, Service};
+pub(crate) use users::{Effort, users};
 
 /// How long a service is left alone before its memory counts as that of an idle one.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -19,12 +21,8 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// Measures how quickly the release build is ready, and how little it takes.
 pub(crate) fn startup(workspace: &Workspace, runs: u32) -> Result<(), Failure> {
     let _turn = workspace.take_turn()?;
-    progress("building the release as it is deployed, without what only development needs");
-    Cargo::new(workspace, &["build", "--release", "--package", "server", "--no-default-features"]).run()?;
     let database = ScratchDatabase::create(workspace, "bench")?;
-    let file = workspace.target.join("release").join(format!("server{}", std::env::consts::EXE_SUFFIX));
-    let log = workspace.scratch()?.join("server.log");
-    let program = Program { file: &file, database: database.url(), log };
+    let program = Program::build(workspace, &database)?;
     progress("migrating");
     program.migrate()?;
     progress(format!("starting it {} times", runs + 1));
@@ -33,7 +31,7 @@ pub(crate) fn startup(workspace: &Workspace, runs: u32) -> Result<(), Failure> {
     let times = (0..runs).map(|_| Ok(Service::start(&program)?.0)).collect::<Result<Vec<_>, Failure>>()?;
     let (_, service) = Service::start(&program)?;
     std::thread::sleep(SETTLING);
-    let memory = service.resident_kibibytes();
+    let memory = usage::resident_kibibytes(service.id());
     if let (Some(median), Some(high)) = (median(&times), percentile(&times, 95)) {
         println!("ready in: median {median:.1?}, p95 {high:.1?} of {runs} starts; the very first {first:.1?}");
     }
@@ -41,7 +39,7 @@ pub(crate) fn startup(workspace: &Workspace, runs: u32) -> Result<(), Failure> {
         Some(kibibytes) => println!("memory when idle (resident): {}", one_decimal(kibibytes, 1024, "MiB")),
         None => println!("memory when idle: not known on this system"),
     }
-    println!("binary: {}", one_decimal(size_of(&file)?, 1_000_000, "MB"));
+    println!("binary: {}", one_decimal(size_of(&program.file)?, 1_000_000, "MB"));
     Ok(())
 }
 

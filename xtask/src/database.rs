@@ -11,10 +11,14 @@ use tokio::runtime::Runtime;
 
 use crate::failure::{Failure, io};
 use crate::progress;
+use crate::usage;
 use crate::workspace::Workspace;
 
 /// The schema whose migrations come first; the modules may build on it, but not on each other.
 const GROUND_FLOOR: &str = "platform";
+
+/// The database that every server has.
+const SERVERS_OWN: &str = "postgres";
 
 /// A database that exists while this value does.
 #[derive(Debug)]
@@ -29,7 +33,23 @@ pub(crate) struct ScratchDatabase {
 impl ScratchDatabase {
     /// Makes an empty database, on the server that the environment names, else on the one that the tests share.
     pub(crate) fn create(workspace: &Workspace, purpose: &str) -> Result<Self, Failure> {
-        let (server, cluster) = find_server(workspace)?;
+        Self::create_on(find_server(workspace, Kind::Test, "postgres-test")?, workspace, purpose)
+    }
+
+    /// The same for measuring, on a server that is as careful with its data as in production.
+    pub(crate) fn create_durable(workspace: &Workspace, purpose: &str) -> Result<Self, Failure> {
+        let database = Self::create_on(find_server(workspace, Kind::Durable, "postgres-bench")?, workspace, purpose)?;
+        for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+            if database.ask(&format!("SHOW {setting}"))? != "on" {
+                let text = format!("the server runs with {setting} off, so what is measured there means little");
+                return Err(Failure::Finding(text));
+            }
+        }
+        Ok(database)
+    }
+
+    fn create_on(found: Found, workspace: &Workspace, purpose: &str) -> Result<Self, Failure> {
+        let (server, cluster) = found;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| Failure::Io { doing: "start a runtime".to_owned(), source })?;
         let name = name(&workspace.root, purpose);
@@ -59,6 +79,28 @@ impl ScratchDatabase {
         })
     }
 
+    /// Runs statements in it.
+    pub(crate) fn run(&self, statements: &str) -> Result<(), Failure> {
+        let statements = AssertSqlSafe(statements.to_owned());
+        self.block_on(&self.name, async |connection| sqlx::raw_sql(statements).execute(connection).await.map(drop))
+    }
+
+    /// The one text that a query brings.
+    pub(crate) fn ask(&self, query: &str) -> Result<String, Failure> {
+        let query = AssertSqlSafe(query.to_owned());
+        self.block_on(&self.name, async |connection| sqlx::query_scalar(query).fetch_one(connection).await)
+    }
+
+    /// The first process of the server, whose children serve the connections.
+    pub(crate) fn server_process(&self) -> Result<u32, Failure> {
+        let parent = self.block_on(&self.name, async |connection| {
+            let own: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(connection).await?;
+            // While the connection lasts, so does its process.
+            Ok(u32::try_from(own).ok().and_then(usage::parent_of))
+        });
+        parent?.ok_or_else(|| Failure::Finding("the server's processes are not seen from here".to_owned()))
+    }
+
     fn remove(&self) -> Result<(), Failure> {
         self.run_on_server(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name))?;
         // The service makes a role for each module, named after the database.
@@ -79,8 +121,16 @@ impl ScratchDatabase {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Failure> {
+        self.block_on(self.server.get_database().unwrap_or(SERVERS_OWN), work)
+    }
+
+    fn block_on<T>(
+        &self,
+        database: &str,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, Failure> {
         let connected: std::pin::Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + '_>> = Box::pin(async {
-            let mut connection = self.server.connect().await?;
+            let mut connection = self.server.clone().database(database).connect().await?;
             work(&mut connection).await
         });
         Ok(self.runtime.block_on(connected)?)
@@ -95,13 +145,16 @@ impl Drop for ScratchDatabase {
     }
 }
 
-fn find_server(workspace: &Workspace) -> Result<(PgConnectOptions, Option<Cluster>), Failure> {
+/// A server, and what keeps it running where that is needed.
+type Found = (PgConnectOptions, Option<Cluster>);
+
+fn find_server(workspace: &Workspace, kind: Kind, directory: &str) -> Result<Found, Failure> {
     if let Some(url) = named_server() {
         progress("using the PostgreSQL that the environment names");
         return Ok((PgConnectOptions::from_str(&url)?, None));
     }
-    progress("starting PostgreSQL, unless the tests have it running");
-    let cluster = Cluster::start(Kind::Test, &workspace.target.join("postgres-test"))?;
+    progress("starting PostgreSQL, unless it runs already");
+    let cluster = Cluster::start(kind, &workspace.target.join(directory))?;
     let server = PgConnectOptions::from_str(&cluster.url("postgres"))?;
     Ok((server, Some(cluster)))
 }

@@ -4,14 +4,21 @@
 
 mod bench;
 mod cargo;
+mod client;
 mod database;
 mod failure;
+mod load;
 mod openapi;
+mod people;
 mod prepare;
+mod proofs;
 mod rebuild_time;
+mod release;
+mod service;
 mod sizes;
 mod statistics;
 mod template_check;
+mod usage;
 mod workspace;
 
 use std::path::PathBuf;
@@ -53,6 +60,12 @@ enum Task {
     /// Measure the service.
     #[command(subcommand)]
     Bench(Bench),
+    /// Prove at full counts what the tests show at small ones, and write down the figures in docs/proofs.md.
+    #[command(subcommand)]
+    Proofs(Proofs),
+    /// What `bench users` compares with.
+    #[command(hide = true)]
+    BareService,
     /// Measure how long a debug build takes after one handler was edited.
     ///
     /// It builds once, then adds a line of comment to the file and builds again, several times; each line moves all
@@ -74,12 +87,28 @@ enum Task {
 }
 
 #[derive(Subcommand)]
+enum Proofs {
+    /// Logins: an unknown address takes as long as a known one, and a storm of them costs bounded memory.
+    Security,
+}
+
+#[derive(Subcommand)]
 enum Bench {
     /// Measure the release build's start: time to ready on a migrated database, idle memory, size of the binary.
     Startup {
         /// How many starts.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         runs: u32,
+    },
+    /// Measure reads, writes and lists of the module users beside a bare axum and sqlx service that does the same, on a
+    /// PostgreSQL that writes durably, and write docs/benchmarks/users.md.
+    Users {
+        /// How many rounds of each side.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// How long a round takes.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
     },
 }
 
@@ -100,6 +129,9 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Openapi { check } => openapi::run(&workspace, check),
         Task::Sizes => sizes::run(&workspace),
         Task::Bench(Bench::Startup { runs }) => bench::startup(&workspace, runs),
+        Task::Bench(Bench::Users { rounds, seconds }) => bench::users(&workspace, bench::Effort { rounds, seconds }),
+        Task::Proofs(Proofs::Security) => proofs::security(&workspace),
+        Task::BareService => bench::bare::serve(),
         Task::RebuildTime { file, runs } => rebuild_time::run(&workspace, &file, runs),
         Task::TemplateCheck => template_check::run(&workspace),
     }

@@ -19,7 +19,7 @@ use crate::plans::store::find_price;
 use crate::plans::{PriceId, PriceTag};
 use crate::ports::CheckoutPage;
 use crate::subscriptions::{self, Subscription};
-use crate::{Billing, Error, customers, policy};
+use crate::{Billing, Error, closings, customers, policy};
 
 use sending::Setback;
 
@@ -93,7 +93,7 @@ impl Billing {
     /// Opens a page on which the organization subscribes, or finds the one that this request or a twin of it opened.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], [`Error::Once`], [`Error::ReturnUrls`], [`Error::AlreadySubscribed`], [`Error::UnknownPrice`],
+    /// [`Error::NotFound`] when the organization was deleted a moment ago, [`Error::Forbidden`], [`Error::Once`], [`Error::ReturnUrls`], [`Error::AlreadySubscribed`], [`Error::UnknownPrice`],
     /// [`Error::OtherCurrency`], [`Error::Refused`], [`Error::Provider`].
     pub(crate) async fn open_checkout(
         &self,
@@ -140,6 +140,9 @@ impl Billing {
         let mut tx = self.0.db.begin().await?;
         // Two clicks at once become one operation, and a subscription that is being mirrored is seen.
         subscriptions::store::lock_organization(&mut tx, order.organization).await?;
+        if closings::store::is_closed(&mut tx, order.organization).await? {
+            return Err(Error::NotFound);
+        }
         let known = operations::store::find_by_key(&mut tx, order.organization, &order.key).await?;
         let step = match known {
             Some((_, false)) => return Err(OnceError::Reused.into()),

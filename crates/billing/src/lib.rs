@@ -1,7 +1,9 @@
 //! What organizations can buy. The provider (Stripe first) owns cards, tax and invoices; billing mirrors its truth and
 //! grants access from it.
 
+mod cancellations;
 mod checkouts;
+mod closings;
 mod config;
 mod customers;
 mod entitlements;
@@ -13,6 +15,7 @@ mod plans;
 mod policy;
 pub mod ports;
 mod provider_events;
+mod records;
 mod stripe;
 mod subscriptions;
 
@@ -24,6 +27,7 @@ use platform::clock::Clock;
 use platform::db::{Db, Migrations};
 use platform::events::Events;
 use platform::http::Routes;
+use platform::jobs::Jobs;
 
 pub use config::{Config, PlanConfig, PriceConfig, StripeConfig};
 pub use error::Error;
@@ -89,6 +93,11 @@ impl Billing {
             .merge(operations::http::routes())
             .merge(entitlements::http::routes())
             .with_state(MODULE, self.clone())
+    }
+
+    /// The module's background work: asking the provider for what need not be done within a request.
+    pub fn jobs(&self, jobs: &mut Jobs) {
+        cancellations::register(self, jobs);
     }
 }
 

@@ -2,7 +2,7 @@
 //! remembered is asked again with the same idempotency key, so that nothing happens twice.
 //!
 //! `pending` (to be asked) → `in_flight` (asked) → `succeeded` or `rejected`; `unknown` when no answer came, and then asked
-//! again. A checkout stays `in_flight` while its page is open.
+//! again. A checkout stays `in_flight` while its page is open; a cancellation is asked for by a job until it is over.
 
 pub(crate) mod http;
 pub(crate) mod store;
@@ -102,6 +102,11 @@ impl Operation {
             url: None,
             first_sent_at: Some(now),
         }
+    }
+
+    /// Whether it is not over.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Pending | State::InFlight | State::Unknown)
     }
 
     /// Whether it was first asked for too long ago to be asked for again.

@@ -42,6 +42,12 @@ pub trait PaymentProvider: Send + Sync {
     /// [`ProviderError`].
     async fn create_customer(&self, operation: OperationId, customer: NewCustomer) -> Result<String, ProviderError>;
 
+    /// Has invoices made out to somebody else from now on.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    async fn update_customer(&self, operation: OperationId, id: &str, contact: Contact) -> Result<(), ProviderError>;
+
     /// Opens a page on which the customer subscribes.
     ///
     /// # Errors
@@ -59,6 +65,16 @@ pub trait PaymentProvider: Send + Sync {
     /// # Errors
     /// [`ProviderError`].
     async fn fetch_subscription(&self, id: &str) -> Result<ProviderSubscription, ProviderError>;
+
+    /// Ends a subscription now, and says how it stands then. Nothing is paid back.
+    ///
+    /// # Errors
+    /// [`ProviderError`]; `NotFound` when it is over already.
+    async fn cancel_subscription(
+        &self,
+        operation: OperationId,
+        id: &str,
+    ) -> Result<ProviderSubscription, ProviderError>;
 }
 
 /// The customer to be made.

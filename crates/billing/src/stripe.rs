@@ -11,7 +11,7 @@ use platform::outbound::Outbound;
 
 use crate::config::StripeConfig;
 use crate::ports::{
-    Checkout, CheckoutPage, CheckoutWish, NewCustomer, OperationId, PaymentProvider, ProviderError,
+    Checkout, CheckoutPage, CheckoutWish, Contact, NewCustomer, OperationId, PaymentProvider, ProviderError,
     ProviderSubscription,
 };
 use calls::Calls;
@@ -44,6 +44,11 @@ impl PaymentProvider for Stripe {
         self.calls.make(call.with(forms::customer(&customer)), wire::Customer::into_id).await
     }
 
+    async fn update_customer(&self, operation: OperationId, id: &str, contact: Contact) -> Result<(), ProviderError> {
+        let call = calls::change("update_customer", "customers", id, format!("op:{operation}"))?;
+        self.calls.make(call.with(forms::contact(&contact)), wire::Customer::into_id).await.map(drop)
+    }
+
     async fn open_checkout(&self, operation: OperationId, wish: CheckoutWish) -> Result<CheckoutPage, ProviderError> {
         let call = calls::post("open_checkout", "checkout/sessions", format!("op:{operation}"));
         self.calls.make(call.with(forms::checkout(operation, &wish)), wire::Session::into_page).await
@@ -57,5 +62,15 @@ impl PaymentProvider for Stripe {
     async fn fetch_subscription(&self, id: &str) -> Result<ProviderSubscription, ProviderError> {
         let call = calls::get("fetch_subscription", "subscriptions", id)?;
         self.calls.make(call, |found: wire::Subscription| found.into_subscription(id)).await
+    }
+
+    async fn cancel_subscription(
+        &self,
+        operation: OperationId,
+        id: &str,
+    ) -> Result<ProviderSubscription, ProviderError> {
+        // Stripe ignores the key, as it does for every DELETE: what is canceled twice is not found the second time.
+        let call = calls::delete("cancel_subscription", "subscriptions", id, format!("op:{operation}"))?;
+        self.calls.make(call, |ended: wire::Subscription| ended.into_subscription(id)).await
     }
 }

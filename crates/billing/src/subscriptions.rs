@@ -16,6 +16,7 @@ use crate::{Billing, Error, policy};
 
 pub(crate) use standing::{Access, Standing, Terms, is_good, standing};
 pub(crate) use status::{Status, is_expected};
+pub(crate) use sync::Fetched;
 
 platform::id! {
     /// Names a subscription here; the provider has an id of its own.

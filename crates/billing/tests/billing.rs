@@ -4,6 +4,8 @@
 mod catalogue;
 #[path = "billing/checkouts.rs"]
 mod checkouts;
+#[path = "billing/closings.rs"]
+mod closings;
 #[path = "billing/gate.rs"]
 mod gate;
 #[path = "billing/house.rs"]

@@ -1,6 +1,7 @@
 //! What every module needs to know of identity: who calls, for which organization, in which role.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use async_trait::async_trait;
@@ -20,20 +21,144 @@ crate::id! {
     pub struct OrgId;
 }
 
-/// Who makes a request, as proven by the access token.
+/// Who makes a request, as proven by the token it carries. The extractor has compared the token's scope with the method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The person.
     pub user: UserId,
-    /// The login this token belongs to; revoking it ends the token at once.
-    pub login: Uuid,
-    /// When the person last proved who they are with a password.
-    pub authenticated_at: DateTime<Utc>,
+    /// What proved it, which also says how far it reaches.
+    pub credential: Credential,
+}
+
+/// What proves who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// The access token of a login: the person themselves.
+    Login {
+        /// Names the login; revoking it ends the token at once.
+        id: Uuid,
+        /// When the person last proved who they are.
+        authenticated_at: DateTime<Utc>,
+    },
+    /// A personal token, made for a program: what the person may, within its scope and without the account's own matters.
+    PersonalToken(Scope),
+}
+
+impl Credential {
+    /// What a request with it may do to data.
+    pub(crate) fn may(self, needed: Scope) -> bool {
+        match self {
+            Credential::Login { .. } => true,
+            Credential::PersonalToken(scope) => scope.includes(needed),
+        }
+    }
+}
+
+/// How far a personal token reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Scope {
+    /// Looking: GET and HEAD.
+    Read,
+    /// Changing as well.
+    Write,
+}
+
+impl Scope {
+    /// The stored and spoken name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Write => "write",
+        }
+    }
+
+    /// Who may change things may look at them.
+    #[must_use]
+    pub fn includes(self, needed: Scope) -> bool {
+        self == Scope::Write || needed == Scope::Read
+    }
+}
+
+/// Proof that the person calls themselves, not a program with a token of theirs. What concerns the account and its credentials
+/// takes it instead of a [`Caller`]: without it, a stolen token could make another, or keep its owner out.
+#[derive(Clone, Debug)]
+pub struct LoggedIn {
+    caller: Caller,
+    login: Uuid,
+}
+
+impl LoggedIn {
+    /// # Errors
+    /// 403 `session_required` for a token.
+    pub(crate) fn verified(caller: Caller) -> Result<Self, Problem> {
+        match caller.credential {
+            Credential::Login { id, .. } => Ok(Self { caller, login: id }),
+            Credential::PersonalToken(_) => Err(Problem::session_required()),
+        }
+    }
+
+    /// The person who calls.
+    #[must_use]
+    pub fn user(&self) -> UserId {
+        self.caller.user
+    }
+
+    /// Their login.
+    #[must_use]
+    pub fn login(&self) -> Uuid {
+        self.login
+    }
+
+    /// The caller, for what asks less.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Where a request comes from: the client's address as told by its connection and by proxies that the configuration trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(Option<IpAddr>);
+
+impl ClientAddress {
+    /// An IPv4 address in the clothes of IPv6 counts as what it is.
+    #[must_use]
+    pub fn new(address: IpAddr) -> Self {
+        Self(Some(address.to_canonical()))
+    }
+
+    /// Of a request that came without a socket, which does not happen in a service.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self(None)
+    }
+
+    /// The address, unless it is unknown.
+    #[must_use]
+    pub fn ip(self) -> Option<IpAddr> {
+        self.0
+    }
+
+    /// Whom limits count: one IPv4 address; of IPv6 the /64, which is the least that one subscriber has. Everybody unknown is
+    /// one and the same.
+    #[must_use]
+    pub fn network(self) -> u128 {
+        const INTERFACE: u128 = u64::MAX as u128;
+        match self.0 {
+            Some(IpAddr::V4(address)) => address.to_ipv6_mapped().to_bits(),
+            Some(IpAddr::V6(address)) => address.to_bits() & !INTERFACE,
+            None => INTERFACE,
+        }
+    }
 }
 
 /// What a person may be in an organization, strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Role {
     /// Everything, including giving the organization away or ending it.
     Owner,
@@ -114,16 +239,22 @@ impl Member {
     pub fn user(&self) -> UserId {
         self.caller.user
     }
+
+    /// The caller with the login behind the request.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
 }
 
 /// Knows people and their memberships. Wiring hands the one implementation to the HTTP stack.
 #[async_trait]
 pub trait Authority: Send + Sync + 'static {
-    /// Whose access token this is.
+    /// Whose token this is, and what it may.
     ///
     /// # Errors
     /// 401 `invalid_token` for a token that is forged, expired or revoked; 503 when it cannot be checked.
-    async fn authenticate(&self, access_token: &str) -> Result<Caller, Problem>;
+    async fn authenticate(&self, token: &str) -> Result<Caller, Problem>;
 
     /// The caller's role in the organization, `None` for strangers and for organizations that do not exist.
     ///

@@ -1,6 +1,7 @@
 //! The database as modules see it: one small pool for each module whose connections run as that module's role, and
 //! transactions that wake workers after their commit.
 
+mod changes;
 mod config;
 mod migrate;
 mod transaction;
@@ -14,6 +15,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Postgres};
 
+pub(crate) use changes::{Changes, Forget};
 pub use config::DatabaseConfig;
 pub use migrate::{MigrateError, Migrations, is_current, migrate};
 pub use transaction::Tx;
@@ -53,6 +55,10 @@ impl Db {
         self.pool.acquire().await
     }
 
+    pub(crate) fn changes(&self) -> &Changes {
+        self.wakeups.changes()
+    }
+
     /// Asks for a sign of life.
     ///
     /// # Errors
@@ -87,8 +93,9 @@ impl Databases {
         let role_prefix = config.role_prefix.clone();
         let role_prefix = role_prefix.unwrap_or_else(|| options.get_database().unwrap_or("postgres").to_owned());
         let own = pool(config, PLATFORM, options.clone());
-        let listening =
-            PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone().application_name("listening"));
+        // Its signs of life are nobody's statements.
+        let quiet = options.clone().application_name("listening").log_statements(log::LevelFilter::Off);
+        let listening = PgPoolOptions::new().max_connections(1).connect_lazy_with(quiet);
         let platform = Db { wakeups: Wakeups::new(own.clone(), listening), pool: own };
         let open_module = |module: &String| {
             let role = [("role", role_name(&role_prefix, module))];
@@ -119,8 +126,15 @@ impl Databases {
         std::iter::once(&self.platform).chain(self.modules.values())
     }
 
-    /// Sets the gauges of every pool; called when metrics are read.
+    /// Whether this process hears what others change; while it does not, it keeps no answers.
+    #[must_use]
+    pub fn hears_changes(&self) -> bool {
+        self.platform.changes().hears()
+    }
+
+    /// Sets the gauges of every pool and of listening; called when metrics are read.
     pub fn measure(&self) {
+        metrics::gauge!("db_listening").set(f64::from(u8::from(self.hears_changes())));
         let platform = std::iter::once((PLATFORM, &self.platform));
         for (name, db) in platform.chain(self.modules.iter().map(|(name, db)| (name.as_str(), db))) {
             let (open, idle) = (db.pool.size(), u32::try_from(db.pool.num_idle()).unwrap_or(u32::MAX));

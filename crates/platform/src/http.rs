@@ -1,6 +1,7 @@
 //! The wire: what a handler may take and give, the middleware stack, the API document and the serving loop.
 
 mod callers;
+mod client_address;
 mod etag;
 mod health;
 mod json;
@@ -8,6 +9,7 @@ mod once;
 mod openapi;
 mod page;
 mod problem;
+mod rate_limit;
 mod raw_body;
 mod request_id;
 mod secret_text;

@@ -1,6 +1,7 @@
 //! The ground floor every module stands on: configuration, time, ids, database pools, HTTP, jobs, events, mail and
 //! telemetry. It knows no business noun and depends on no other crate of the workspace.
 
+pub mod cache;
 pub mod caller;
 pub mod clock;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod jobs;
 pub mod mail;
 pub mod once;
 pub mod outbound;
+pub mod rate_limit;
 pub mod secrets;
 pub mod shutdown;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 
 mod address;
 mod answer;
+mod circuit_breaker;
 mod error;
 mod resolver;
 mod url;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, timeout};
 pub use self::url::{Url, UrlProblem, check_url};
 pub use address::is_public;
 pub use answer::{OutboundAnswer, WholeAnswer};
+pub use circuit_breaker::{Attempt, CircuitBreaker};
 pub use error::{FailureClass, OutboundError};
 
 use crate::telemetry;

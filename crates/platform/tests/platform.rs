@@ -2,6 +2,8 @@
 
 #[path = "platform/bodies.rs"]
 mod bodies;
+#[path = "platform/caching.rs"]
+mod caching;
 #[path = "platform/events.rs"]
 mod events;
 #[path = "platform/house.rs"]
@@ -18,6 +20,8 @@ mod jobs_worker;
 mod listening;
 #[path = "platform/once.rs"]
 mod once;
+#[path = "platform/rate_limit.rs"]
+mod rate_limit;
 #[path = "platform/serving.rs"]
 mod serving;
 #[path = "platform/site.rs"]

@@ -11,8 +11,9 @@ use platform::telemetry;
 
 use crate::check::{StartError, read, read_checked};
 use crate::config::HttpConfig;
+use crate::keys::KeysCommand;
 use crate::process::Parts;
-use crate::{Config, Environment, House, Listeners, doctor, migrations, start};
+use crate::{Config, Environment, House, Listeners, doctor, keys, migrations, start};
 
 /// A modular-monolith web service.
 ///
@@ -47,6 +48,11 @@ enum Command {
         /// How many processes will run, for the connection budget
         #[arg(long, default_value_t = 2)]
         replicas: u32,
+    },
+    /// The keys that sign access tokens
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
     },
     /// The development database
     #[cfg(feature = "dev")]
@@ -103,6 +109,7 @@ async fn execute(command: Option<Command>) -> Result<ExitCode, StartError> {
         Some(Command::Openapi) => print_document()?,
         Some(Command::Config) => print_config()?,
         Some(Command::Doctor { replicas }) => return doctor::run(replicas).await,
+        Some(Command::Keys { command }) => keys::run(command).await?,
         #[cfg(feature = "dev")]
         Some(Command::Db { command: DbCommand::Reset }) => crate::dev::reset().await?,
     }

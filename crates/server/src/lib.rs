@@ -10,6 +10,7 @@ mod demo;
 #[cfg(feature = "dev")]
 mod dev;
 mod doctor;
+mod keys;
 mod process;
 pub mod wiring;
 

@@ -100,9 +100,10 @@ pub fn start(
     if parts.worker {
         let (worker, stop) = (house.worker.clone(), shutdown.clone());
         running.add("worker", async move { worker.run(stop).await }, shutdown);
-        let (wakeups, stop) = (house.databases.wakeups().clone(), shutdown.clone());
-        running.add("wake-ups", async move { wakeups.listen(stop).await }, shutdown);
     }
+    // Who serves listens as well: answers are kept only while it is heard that they change.
+    let (wakeups, stop) = (house.databases.wakeups().clone(), shutdown.clone());
+    running.add("wake-ups", async move { wakeups.listen(stop).await }, shutdown);
     let probes = serve(operations, house.operations_router(), server.without_grace(), ended.clone());
     let probes = telemetry::spawn("operations", probes);
     let busy = std::mem::take(&mut running.tasks);

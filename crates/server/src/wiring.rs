@@ -3,8 +3,12 @@
 
 mod billing_asks_users;
 mod billing_hears_stripe;
+mod billing_hears_users;
 mod health;
+mod users_asks_billing;
+mod users_asks_webhooks;
 mod webhooks_hears_all;
+mod webhooks_hears_users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +24,7 @@ use platform::mail::{Mailbox, Mailer};
 use platform::outbound::{Outbound, OutboundConfig};
 use platform::secrets::Secrets;
 use platform::shutdown::Shutdown;
-use platform::{db, once, telemetry};
+use platform::{db, once, rate_limit, telemetry};
 
 use crate::Config;
 
@@ -96,6 +100,7 @@ impl House {
         let secrets = Secrets::new(config.secrets.clone());
         let mailbox = Mailbox::new(clock.clone());
         let mailer = Mailer::new(&config.mail, secrets.clone(), mailbox.clone())?;
+        let outbound = Outbound::new(&config.outbound)?;
         let events = Events::new();
         let mut jobs = Jobs::new();
 
@@ -105,6 +110,7 @@ impl House {
             secrets: secrets.clone(),
             events: events.clone(),
             mailer: mailer.clone(),
+            outbound: outbound.clone(),
             service: config.service.clone(),
             config: config.users.clone(),
         });
@@ -118,21 +124,23 @@ impl House {
             return_origin: config.service.public_url.clone(),
             config: config.billing.clone(),
         });
-        let stripe: Arc<dyn webhooks::ports::InboundHandler> =
-            Arc::new(billing_hears_stripe::StripeEvents(billing.clone()));
         let webhooks = webhooks::Webhooks::new(webhooks::Needs {
             db: databases.module(webhooks::MIGRATIONS.module),
             clock: clock.clone(),
             secrets: secrets.clone(),
-            outbound: Outbound::new(&config.outbound)?,
-            handlers: BTreeMap::from([(billing_hears_stripe::SOURCE, stripe)]),
+            outbound,
+            handlers: inbound_handlers(&billing),
             config: config.webhooks.clone(),
         })?;
 
         once::register_pruning(&mut jobs, databases.platform());
+        rate_limit::register_pruning(&mut jobs, databases.platform());
         mailer.register(&mut jobs);
-        users.jobs(&mut jobs);
+        users.jobs(&mut jobs, personal_data(&billing, &webhooks));
+        billing.jobs(&mut jobs);
         webhooks.jobs(&mut jobs);
+        billing_hears_users::wire(&events, &mut jobs, &billing);
+        webhooks_hears_users::wire(&events, &mut jobs, &webhooks);
         webhooks_hears_all::wire(&events, &mut jobs, &webhooks);
 
         let worker = Worker::new(jobs, &databases, config.jobs.clone())?;
@@ -209,6 +217,24 @@ impl House {
         let (config, secrets) = (self.config.http.stack.clone(), self.secrets.clone());
         Stack { config, authority: Arc::new(self.users.clone()), secrets }
     }
+}
+
+/// Who handles what comes from which source.
+fn inbound_handlers(billing: &billing::Billing) -> BTreeMap<&'static str, Arc<dyn webhooks::ports::InboundHandler>> {
+    let stripe: Arc<dyn webhooks::ports::InboundHandler> =
+        Arc::new(billing_hears_stripe::StripeEvents(billing.clone()));
+    BTreeMap::from([(billing_hears_stripe::SOURCE, stripe)])
+}
+
+/// Who adds to the export of a person's data.
+fn personal_data(
+    billing: &billing::Billing,
+    webhooks: &webhooks::Webhooks,
+) -> Vec<Arc<dyn users::ports::PersonalData>> {
+    vec![
+        Arc::new(users_asks_billing::Purchases(billing.clone())),
+        Arc::new(users_asks_webhooks::Listening(webhooks.clone())),
+    ]
 }
 
 /// The bounds of calls of the payment provider.

@@ -1,5 +1,8 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -42,11 +45,11 @@ impl ApiClient {
         self.ask(Method::DELETE, path)
     }
 
-    /// Any method, without a body.
+    /// Any method, without a body; from this machine unless said.
     #[must_use]
     pub fn ask(&self, method: Method, path: &str) -> Ask {
         let request = Request::builder().method(method).uri(path);
-        Ask { router: self.router.clone(), request, body: Body::empty() }
+        Ask { router: self.router.clone(), request, body: Body::empty() }.from_peer(Ipv4Addr::LOCALHOST.into())
     }
 }
 
@@ -62,6 +65,13 @@ impl Ask {
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);
+        self
+    }
+
+    /// Comes from another address, as the serving loop would tell.
+    #[must_use]
+    pub fn from_peer(mut self, address: IpAddr) -> Self {
+        self.request = self.request.extension(ConnectInfo(SocketAddr::new(address, 4711)));
         self
     }
 

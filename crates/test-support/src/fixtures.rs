@@ -9,6 +9,7 @@ use platform::db::{DatabaseConfig, PLATFORM};
 use platform::http::{Stack, StackConfig};
 use platform::jobs::JobsConfig;
 use platform::mail::{MailConfig, Mailbox, Mailer};
+use platform::rate_limit::RateLimit;
 use platform::secrets::{Secrets, SecretsConfig};
 
 use crate::database::TestDatabase;
@@ -69,7 +70,13 @@ pub fn mailer(secrets: &Secrets, clock: &Clock) -> (Mailer, Mailbox) {
     (mailer, mailbox)
 }
 
-/// The HTTP stack with the limits of production.
+/// A limit that no test meets by accident, though every request is counted.
+#[must_use]
+pub fn unlimited() -> RateLimit {
+    RateLimit { count: 1_000_000, seconds: 1, burst: 1_000_000 }
+}
+
+/// The HTTP stack with the limits of production, but for the one on how often somebody may ask.
 #[must_use]
 pub fn stack(authority: impl Authority) -> Stack {
     let config = StackConfig {
@@ -79,6 +86,8 @@ pub fn stack(authority: impl Authority) -> Stack {
         uri_limit: 8 * 1024,
         header_count_limit: 64,
         header_bytes_limit: 16 * 1024,
+        rate_limit: unlimited(),
+        trusted_proxies: Vec::new(),
         cors_origins: Vec::new(),
         hsts: false,
     };

@@ -4,10 +4,12 @@
 mod client;
 pub mod database;
 mod fixtures;
+mod patience;
 mod people;
 mod statements;
 
 pub use client::{Answer, ApiClient, Ask};
-pub use fixtures::{database_config, jobs_config, mailer, secrets, service_config, stack, start_of_time};
+pub use fixtures::{database_config, jobs_config, mailer, secrets, service_config, stack, start_of_time, unlimited};
+pub use patience::eventually;
 pub use people::People;
 pub use statements::Statements;

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use platform::caller::{Authority, Caller, OrgId, Role, UserId};
+use platform::caller::{Authority, Caller, Credential, OrgId, Role, UserId};
 use platform::http::Problem;
 
 /// An authority for a module's own tests: people whose access token is their id, with the roles a test gives them.
@@ -29,8 +29,9 @@ impl People {
 #[async_trait]
 impl Authority for People {
     async fn authenticate(&self, access_token: &str) -> Result<Caller, Problem> {
-        let user = access_token.parse().map_err(|_| Problem::invalid_token("not a person of this test"))?;
-        Ok(Caller { user, login: user.uuid(), authenticated_at: DateTime::UNIX_EPOCH })
+        let user: UserId = access_token.parse().map_err(|_| Problem::invalid_token("not a person of this test"))?;
+        let credential = Credential::Login { id: user.uuid(), authenticated_at: DateTime::UNIX_EPOCH };
+        Ok(Caller { user, credential })
     }
 
     async fn role_in(&self, caller: &Caller, org: OrgId) -> Result<Option<Role>, Problem> {

@@ -4,12 +4,15 @@ use async_trait::async_trait;
 use platform::caller::{Authority, Caller, OrgId, Role};
 use platform::http::Problem;
 
-use crate::Users;
+use crate::{Users, personal_tokens};
 
 #[async_trait]
 impl Authority for Users {
-    async fn authenticate(&self, access_token: &str) -> Result<Caller, Problem> {
-        Ok(Users::authenticate(self, access_token).await?)
+    async fn authenticate(&self, token: &str) -> Result<Caller, Problem> {
+        if token.starts_with(personal_tokens::PREFIX) {
+            return Ok(self.authenticate_personal_token(token).await?);
+        }
+        Ok(Users::authenticate(self, token).await?)
     }
 
     async fn role_in(&self, caller: &Caller, org: OrgId) -> Result<Option<Role>, Problem> {

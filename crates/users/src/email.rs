@@ -1,5 +1,10 @@
 //! Addresses: one canonical form for each person, so that no spelling makes a second account.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use platform::jobs::JobError;
+use platform::secrets::Secrets;
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::Error;
@@ -45,13 +50,35 @@ impl Email {
     }
 }
 
+/// A canonical address that waits in a job, sealed so that nobody reads it in the database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SealedEmail(String);
+
+const SEALED_FOR: &str = "users.waiting_email";
+
+impl SealedEmail {
+    pub(crate) fn seal(email: &Email, secrets: &Secrets) -> Self {
+        Self(STANDARD.encode(secrets.seal(SEALED_FOR, email.canonical.as_bytes())))
+    }
+
+    pub(crate) fn open(&self, secrets: &Secrets) -> Result<String, JobError> {
+        let sealed = STANDARD.decode(&self.0)?;
+        Ok(String::from_utf8(secrets.open(SEALED_FOR, &sealed)?)?)
+    }
+}
+
 fn has_stray_dot(local: &str) -> bool {
     local.starts_with('.') || local.ends_with('.') || local.contains("..")
 }
 
-/// Zero-width and direction marks, which make two addresses look alike.
+/// Characters without a shape (zero-width, direction marks, fillers, variation selectors, tags), which make two addresses
+/// look alike.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -87,6 +114,9 @@ mod tests {
             ".a@example.com",
             "a..b@example.com",
             "a\u{200b}b@example.com",
+            "ada\u{3164}@example.com",
+            "ada\u{e0061}@example.com",
+            "ada@exam\u{ad}ple.com",
             "\"a\"@example.com",
             "ada@exa mple.com",
             "ada@-example.com",

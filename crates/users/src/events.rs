@@ -1,7 +1,7 @@
 //! What this module tells the others. Names are versioned; payloads only ever gain optional fields within a version.
 
 use chrono::{DateTime, Utc};
-use platform::caller::{OrgId, UserId};
+use platform::caller::{OrgId, Role, UserId};
 use platform::events::Event;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,64 @@ impl Event for OrganizationUpdated {
     const NAME: &'static str = "users.organization_updated.v1";
 }
 
+/// An organization was deleted, with its memberships: nobody belongs to it any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrganizationDeleted {
+    /// The organization.
+    pub organization: OrgId,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl Event for OrganizationDeleted {
+    const NAME: &'static str = "users.organization_deleted.v1";
+}
+
+/// A person joined an organization. Its first owner joins with [`OrganizationCreated`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberAdded {
+    /// The organization.
+    pub organization: OrgId,
+    /// The person.
+    pub user: UserId,
+    /// What they are there at first.
+    pub role: Role,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl Event for MemberAdded {
+    const NAME: &'static str = "users.member_added.v1";
+}
+
+/// A person left an organization or was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRemoved {
+    /// The organization.
+    pub organization: OrgId,
+    /// The person.
+    pub user: UserId,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl Event for MemberRemoved {
+    const NAME: &'static str = "users.member_removed.v1";
+}
+
+/// A person erased their account. They have left every organization before; those that were theirs alone are deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountErased {
+    /// The person.
+    pub account: UserId,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl Event for AccountErased {
+    const NAME: &'static str = "users.account_erased.v1";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +114,16 @@ mod tests {
             serde_json::to_value(updated).expect("JSON"),
             golden(include_str!("events/organization_updated.v1.json"))
         );
+        let deleted = OrganizationDeleted { organization, at };
+        let added = MemberAdded { organization, user: owner, role: Role::Member, at };
+        let removed = MemberRemoved { organization, user: owner, at };
+        assert_eq!(
+            serde_json::to_value(deleted).expect("JSON"),
+            golden(include_str!("events/organization_deleted.v1.json"))
+        );
+        assert_eq!(serde_json::to_value(added).expect("JSON"), golden(include_str!("events/member_added.v1.json")));
+        assert_eq!(serde_json::to_value(removed).expect("JSON"), golden(include_str!("events/member_removed.v1.json")));
+        let erased = AccountErased { account: owner, at };
+        assert_eq!(serde_json::to_value(erased).expect("JSON"), golden(include_str!("events/account_erased.v1.json")));
     }
 }

@@ -5,16 +5,32 @@ mod audit;
 mod authority;
 mod config;
 mod email;
+mod email_changes;
+mod erasures;
 mod error;
 pub mod events;
+mod exports;
+mod external_identities;
+mod inner;
+mod invitations;
 mod jobs;
+mod limits;
 mod mails;
+mod members;
+mod one_time_secrets;
 mod organizations;
+mod password_changes;
+mod password_resets;
 mod passwords;
+mod personal_tokens;
 mod policy;
+pub mod ports;
 mod registrations;
+mod routes;
+mod second_factors;
 mod sessions;
 mod signing_keys;
+mod standing;
 mod tokens;
 
 use std::sync::Arc;
@@ -26,15 +42,21 @@ use platform::events::Events;
 use platform::http::Routes;
 use platform::jobs::Jobs;
 use platform::mail::Mailer;
+use platform::outbound::Outbound;
 use platform::secrets::Secrets;
 
 pub use accounts::Account;
 pub use config::Config;
 pub use error::Error;
-pub use organizations::{NewOrganization, Organization, OrganizationContact, OrganizationName};
+pub use external_identities::{IssuerConfig, IssuerError, TokenAlgorithm};
+pub use limits::{FailureLimit, LimitsConfig};
+pub use organizations::{NewOrganization, Organization, OrganizationConfig, OrganizationContact, OrganizationName};
+pub use password_changes::PasswordChange;
 pub use passwords::HashingConfig;
 pub use registrations::{Name, NewRegistration};
-pub use sessions::{Credentials, SessionConfig, TokenPair};
+pub use second_factors::SecondFactor;
+pub use sessions::{Credentials, LiveSession, SessionConfig, SessionId, SessionScope, TokenPair};
+pub use signing_keys::{KeyState, SigningKeyEntry};
 
 /// The module's name: its schema, its role, its tag in the API document.
 pub const MODULE: &str = "users";
@@ -54,6 +76,8 @@ pub struct Needs {
     pub events: Events,
     /// Sends mail from within a transaction.
     pub mailer: Mailer,
+    /// Fetches the keys of a configured issuer.
+    pub outbound: Outbound,
     /// What the product is called and where it lives.
     pub service: ServiceConfig,
     /// What operators decided.
@@ -62,38 +86,19 @@ pub struct Needs {
 
 /// The front door.
 #[derive(Clone)]
-pub struct Users(Arc<Inner>);
-
-struct Inner {
-    db: Db,
-    clock: Clock,
-    secrets: Secrets,
-    events: Events,
-    mailer: Mailer,
-    service: ServiceConfig,
-    config: Config,
-    passwords: passwords::Passwords,
-    keys: signing_keys::KeyRing,
-}
+pub struct Users(Arc<inner::Inner>);
 
 impl Users {
     /// Opens the module.
     #[must_use]
     pub fn new(needs: Needs) -> Self {
-        let Needs { db, clock, secrets, events, mailer, service, config } = needs;
-        let passwords = passwords::Passwords::new(&config.hashing, secrets.clone());
-        let keys = signing_keys::KeyRing::default();
-        Self(Arc::new(Inner { db, clock, secrets, events, mailer, service, config, passwords, keys }))
+        Self(Arc::new(inner::Inner::new(needs)))
     }
 
     /// The operations below `/v1`.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        let authentication = registrations::http::routes().merge(sessions::http::routes()).body_limit(8 * 1024);
-        authentication
-            .merge(accounts::http::routes())
-            .merge(organizations::http::routes())
-            .with_state(MODULE, self.clone())
+        routes::below_v1(self).with_state(MODULE, self.clone())
     }
 
     /// The operations that stand outside the version: the public signing keys.
@@ -102,8 +107,8 @@ impl Users {
         signing_keys::http::routes().with_state(MODULE, self.clone())
     }
 
-    /// The module's background work.
-    pub fn jobs(&self, jobs: &mut Jobs) {
-        jobs::register(self, jobs);
+    /// The module's background work. An export asks everybody who keeps `personal_data`.
+    pub fn jobs(&self, jobs: &mut Jobs, personal_data: Vec<Arc<dyn ports::PersonalData>>) {
+        jobs::register(self, jobs, personal_data);
     }
 }

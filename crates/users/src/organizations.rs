@@ -1,18 +1,29 @@
 //! Organizations own everything people make together; a membership gives a person a role in one.
 
 pub(crate) mod http;
-mod store;
+pub(crate) mod store;
 
 use chrono::{DateTime, Utc};
 use platform::caller::{Caller, Member, OrgId, Role};
+use platform::db::Tx;
 use platform::http::{Answer, IfMatch, Once, Page, PageRequest};
 use platform::once::Opened;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::audit::{Action, Deed};
-use crate::events::{OrganizationCreated, OrganizationUpdated};
-use crate::{Error, Users, policy};
+use crate::events::{OrganizationCreated, OrganizationDeleted, OrganizationUpdated};
+use crate::{Error, Users, members, policy};
+
+/// How large an organization may get.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationConfig {
+    /// Members an organization may have.
+    pub max_members: i64,
+    /// Invitations that may wait for an answer.
+    pub max_open_invitations: i64,
+}
 
 platform::text! {
     /// What an organization is called.
@@ -65,7 +76,10 @@ impl Users {
         let organization =
             Organization { id: OrgId::new(), name: wish.name.into(), version: 1, created_at: self.0.clock.now() };
         store::insert(&mut tx, &organization).await?;
-        store::insert_membership(&mut tx, organization.id, caller.user, Role::Owner).await?;
+        if !members::store::insert(&mut tx, organization.id, caller.user, Role::Owner).await? {
+            // Erased a moment ago.
+            return Err(Error::InvalidAccessToken);
+        }
         let created = OrganizationCreated {
             organization: organization.id,
             name: organization.name.clone(),
@@ -133,6 +147,41 @@ impl Users {
         Ok(renamed)
     }
 
+    /// Ends the member's organization with its memberships and invitations. There is no way back, so it wants a recent login.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::VersionMismatch`], [`Error::RecentLoginRequired`].
+    pub async fn delete_organization(&self, member: &Member, if_match: &IfMatch) -> Result<(), Error> {
+        let mut tx = self.0.db.begin().await?;
+        let found = store::lock(&mut tx, member.org()).await?.ok_or(Error::NotFound)?;
+        // As it is now, under the lock: somebody may have taken the role away a moment ago.
+        let role = members::store::find_role(&mut tx, found.id, member.user()).await?.ok_or(Error::NotFound)?;
+        if !policy::may_delete_organization(role) {
+            return Err(Error::Forbidden);
+        }
+        if_match.check(found.version).map_err(Error::VersionMismatch)?;
+        self.require_recent_login(member.caller())?;
+        self.end_organization(&mut tx, member.caller(), found.id, &found.name).await?;
+        self.commit_and_forget_everybody(tx).await
+    }
+
+    /// Ends an organization that is locked, and tells the others.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub(crate) async fn end_organization(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        organization: OrgId,
+        name: &str,
+    ) -> Result<(), Error> {
+        store::delete(tx, organization).await?;
+        self.0.events.announce(tx, &OrganizationDeleted { organization, at: self.0.clock.now() }).await?;
+        let details = json!({ "before": { "name": name } });
+        Ok(self.record(tx, deed(Action::OrganizationDeleted, caller, organization, details)).await?)
+    }
+
     /// Whom to write to about an organization, for other modules; `None` when it does not exist.
     ///
     /// # Errors
@@ -146,8 +195,9 @@ impl Users {
     /// # Errors
     /// When the database is away.
     pub(crate) async fn role_in(&self, caller: &Caller, organization: OrgId) -> Result<Option<Role>, Error> {
-        let role = store::find_role(&mut *self.0.db.read().await?, organization, caller.user).await?;
-        Ok(role.and_then(|role| role.parse().ok()))
+        let read =
+            async { Ok(members::store::find_role(&mut *self.0.db.read().await?, organization, caller.user).await?) };
+        self.0.standing.roles.get_or_read(caller.user.uuid(), organization, read).await
     }
 }
 

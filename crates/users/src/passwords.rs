@@ -50,6 +50,11 @@ impl Passwords {
         self.threads.hash(password).await
     }
 
+    /// What stands in the place of a hash where there is no password: nothing matches it.
+    pub(crate) fn none(&self) -> &str {
+        &self.dummy
+    }
+
     /// Compares with the stored hash, or with one that nothing matches, so that an unknown address costs the same.
     pub(crate) async fn verify(&self, password: &str, stored: Option<&str>) -> Result<Verdict, Error> {
         self.threads.verify(password, stored.unwrap_or(&self.dummy)).await

@@ -2,6 +2,7 @@
 //! the endpoints they register, tried again until they arrive (Standard Webhooks, <https://www.standardwebhooks.com>).
 //! Incoming: takes what configured sources tell us, verified and stored once, for the module that is wired to the source.
 
+mod closings;
 mod config;
 mod deliveries;
 mod endpoints;
@@ -13,6 +14,7 @@ mod messages;
 mod partitions;
 mod policy;
 pub mod ports;
+mod records;
 mod signatures;
 mod sources;
 

@@ -1,5 +1,7 @@
 //! The module alone, through its router and its jobs, with a real database and real receivers.
 
+#[path = "webhooks/closings.rs"]
+mod closings;
 #[path = "webhooks/deliveries.rs"]
 mod deliveries;
 #[path = "webhooks/endpoints.rs"]

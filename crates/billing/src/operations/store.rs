@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::{Change, Operation, OperationId, State};
 use crate::ports::CheckoutPage;
 
-pub(super) async fn find(
+pub(crate) async fn find(
     connection: &mut PgConnection,
     organization: OrgId,
     id: OperationId,
@@ -74,6 +74,26 @@ pub(crate) async fn find_open(
         subject,
     )
     .fetch_optional(connection)
+    .await
+}
+
+/// What was asked for the organization, newest first.
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    organization: OrgId,
+    limit: i64,
+) -> Result<Vec<Operation>, sqlx::Error> {
+    sqlx::query_as!(
+        Operation,
+        r#"SELECT id AS "id: OperationId", kind, subject, wish, state AS "state: State", error, provider_object_id, url,
+                  first_sent_at
+           FROM billing.operations
+           WHERE organization_id = $1
+           ORDER BY id DESC LIMIT $2"#,
+        organization.uuid(),
+        limit,
+    )
+    .fetch_all(connection)
     .await
 }
 
@@ -175,7 +195,9 @@ pub(crate) async fn save_state(
     now: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
     let saved = sqlx::query!(
-        "UPDATE billing.operations SET state = $3, error = $4, updated_at = $5
+        "UPDATE billing.operations
+         SET state = $3, error = $4, updated_at = $5,
+             first_sent_at = CASE WHEN $3 = 'in_flight' THEN coalesce(first_sent_at, $5) ELSE first_sent_at END
          WHERE organization_id = $1 AND id = $2 AND state IN ('pending', 'in_flight', 'unknown')
              AND (url IS NULL OR $3 = 'rejected')",
         organization.uuid(),

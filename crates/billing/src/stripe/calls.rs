@@ -23,6 +23,7 @@ const LONGEST_ID: usize = 255;
 /// One call, before it is made.
 pub(super) struct Call {
     name: &'static str,
+    method: Method,
     path: String,
     /// What makes a repetition of the call known as one; reading needs none.
     key: Option<String>,
@@ -31,16 +32,31 @@ pub(super) struct Call {
 
 /// Asks for something to be done once, whatever happens to the answer.
 pub(super) fn post(name: &'static str, path: &str, key: String) -> Call {
-    Call { name, path: path.to_owned(), key: Some(key), form: String::new() }
+    Call { name, method: Method::POST, path: path.to_owned(), key: Some(key), form: String::new() }
 }
 
-/// Asks for one object. An id that Stripe would not give is nothing it knows, and is never put into a path.
+/// Asks for a change of one object.
+pub(super) fn change(name: &'static str, collection: &str, id: &str, key: String) -> Result<Call, ProviderError> {
+    Ok(post(name, &place(collection, id)?, key))
+}
+
+/// Asks for one object.
 pub(super) fn get(name: &'static str, collection: &str, id: &str) -> Result<Call, ProviderError> {
+    Ok(Call { name, method: Method::GET, path: place(collection, id)?, key: None, form: String::new() })
+}
+
+/// Asks for the end of one object.
+pub(super) fn delete(name: &'static str, collection: &str, id: &str, key: String) -> Result<Call, ProviderError> {
+    Ok(Call { name, method: Method::DELETE, path: place(collection, id)?, key: Some(key), form: String::new() })
+}
+
+/// Where one object is. An id that Stripe would not give is nothing it knows, and is never put into a path.
+fn place(collection: &str, id: &str) -> Result<String, ProviderError> {
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !plain || !(1..=LONGEST_ID).contains(&id.len()) {
         return Err(ProviderError::NotFound);
     }
-    Ok(Call { name, path: format!("{collection}/{id}"), key: None, form: String::new() })
+    Ok(format!("{collection}/{id}"))
 }
 
 impl Call {
@@ -84,10 +100,9 @@ impl Calls {
         if self.api_url.is_empty() {
             return Err(ProviderError::Unavailable("billing.stripe.api_url is empty: nobody is there".into()));
         }
-        let method = if call.key.is_some() { Method::POST } else { Method::GET };
         let headers = self.headers(call.key)?;
         let url = format!("{}/v1/{}", self.api_url, call.path);
-        self.outbound.send(method, &url, headers, call.form).await.map_err(|error| {
+        self.outbound.send(call.method, &url, headers, call.form).await.map_err(|error| {
             if error.never_sent() {
                 ProviderError::Unavailable(error.into())
             } else {

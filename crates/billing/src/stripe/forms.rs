@@ -2,7 +2,7 @@
 
 use form_urlencoded::Serializer;
 
-use crate::ports::{CheckoutWish, NewCustomer, OperationId};
+use crate::ports::{CheckoutWish, Contact, NewCustomer, OperationId};
 
 /// A customer, with our name for it.
 pub(super) fn customer(customer: &NewCustomer) -> String {
@@ -11,6 +11,11 @@ pub(super) fn customer(customer: &NewCustomer) -> String {
         ("email", &customer.contact.email),
         ("metadata[organization_id]", &customer.organization.to_string()),
     ])
+}
+
+/// To whom a customer's invoices go.
+pub(super) fn contact(contact: &Contact) -> String {
+    encode(&[("name", &contact.name), ("email", &contact.email)])
 }
 
 /// A page that sells one price. Page and subscription both name the organization, for events that come before we know

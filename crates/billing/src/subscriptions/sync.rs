@@ -5,10 +5,11 @@ use platform::caller::OrgId;
 use platform::db::Tx;
 use platform::jobs::JobError;
 
-use super::{Standing, Subscription, is_expected, is_good, standing, store};
+use super::{Standing, Status, Subscription, is_expected, is_good, standing, store};
 use crate::events::SubscriptionUpdated;
+use crate::operations::OperationId;
 use crate::ports::{ProviderError, ProviderSubscription};
-use crate::{Billing, Error, customers};
+use crate::{Billing, Error, closings, customers};
 
 /// A subscription as it was fetched, and the ticket for writing it.
 pub(crate) struct Fetched {
@@ -33,6 +34,19 @@ impl Fetched {
         }
     }
 
+    /// The provider's id of the subscription.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether nothing can follow.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.told {
+            Told::Is(told) => Status::named(&told.status).is_final(),
+            Told::Gone => true,
+        }
+    }
+
     /// Whether the provider has no such subscription.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self.told, Told::Gone)
@@ -51,6 +65,26 @@ impl Billing {
         let told = match self.0.payments.fetch_subscription(id).await {
             Ok(told) => Told::Is(Box::new(told)),
             Err(ProviderError::NotFound) if may_be_gone => Told::Gone,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Fetched { id: id.to_owned(), ticket, told })
+    }
+
+    /// Draws a ticket and ends a subscription at the provider, in no transaction. Of one that is over already, as when an
+    /// answer got lost, it is asked how it ended.
+    ///
+    /// # Errors
+    /// [`Error::Provider`]; when the database is away.
+    pub(crate) async fn end_subscription(&self, operation: OperationId, id: &str) -> Result<Fetched, Error> {
+        let payments = &self.0.payments;
+        let ticket = store::issue_ticket(&mut *self.0.db.read().await?, payments.name(), id).await?;
+        let told = match payments.cancel_subscription(operation, id).await {
+            Err(ProviderError::NotFound) => payments.fetch_subscription(id).await,
+            ended => ended,
+        };
+        let told = match told {
+            Ok(told) => Told::Is(Box::new(told)),
+            Err(ProviderError::NotFound) => Told::Gone,
             Err(error) => return Err(error.into()),
         };
         Ok(Fetched { id: id.to_owned(), ticket, told })
@@ -111,11 +145,29 @@ impl Billing {
         }
         let after = store::list(tx, organization).await?;
         self.raise_alarms(organization, &after, &seen);
+        if closings::store::is_closed(tx, organization).await? {
+            self.refuse_purchase(tx, organization, (known, &after)).await?;
+        }
         let (old, new) = (standing(&before, &terms, now), standing(&after, &terms, now));
         if old != new {
             self.0.events.announce(tx, &self.updated(organization, new)).await?;
         }
         Ok(true)
+    }
+
+    /// Nobody can use what is bought for an organization that is gone, on a page that was still open: it is canceled, and a
+    /// person has to pay the money back.
+    async fn refuse_purchase(
+        &self,
+        tx: &mut Tx,
+        organization: OrgId,
+        (known, after): (Option<&Subscription>, &[Subscription]),
+    ) -> Result<(), Error> {
+        if known.is_none() && after.iter().any(Subscription::is_running) {
+            tracing::warn!(%organization, "something was bought for an organization that is gone");
+            metrics::counter!("billing_alarms_total", "reason" => "bought_after_closing").increment(1);
+        }
+        self.cancel_all(tx, organization, after).await
     }
 
     fn updated(&self, organization: OrgId, standing: Standing) -> SubscriptionUpdated {

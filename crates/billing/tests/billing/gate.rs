@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use billing::ports::{
-    Checkout, CheckoutPage, CheckoutWish, NewCustomer, OperationId, PaymentProvider, ProviderError,
+    Checkout, CheckoutPage, CheckoutWish, Contact, NewCustomer, OperationId, PaymentProvider, ProviderError,
     ProviderSubscription,
 };
 use tokio::sync::oneshot;
@@ -26,8 +26,10 @@ pub(crate) enum Trouble {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     CreateCustomer,
+    UpdateCustomer,
     OpenCheckout,
     FetchSubscription,
+    CancelSubscription,
 }
 
 /// A call that stands still after the provider answered it.
@@ -122,6 +124,10 @@ impl PaymentProvider for Gate {
         self.pass(Call::CreateCustomer, self.provider().create_customer(operation, customer)).await
     }
 
+    async fn update_customer(&self, operation: OperationId, id: &str, contact: Contact) -> Result<(), ProviderError> {
+        self.pass(Call::UpdateCustomer, self.provider().update_customer(operation, id, contact)).await
+    }
+
     async fn open_checkout(&self, operation: OperationId, wish: CheckoutWish) -> Result<CheckoutPage, ProviderError> {
         self.pass(Call::OpenCheckout, self.provider().open_checkout(operation, wish)).await
     }
@@ -132,6 +138,14 @@ impl PaymentProvider for Gate {
 
     async fn fetch_subscription(&self, id: &str) -> Result<ProviderSubscription, ProviderError> {
         self.pass(Call::FetchSubscription, self.provider().fetch_subscription(id)).await
+    }
+
+    async fn cancel_subscription(
+        &self,
+        operation: OperationId,
+        id: &str,
+    ) -> Result<ProviderSubscription, ProviderError> {
+        self.pass(Call::CancelSubscription, self.provider().cancel_subscription(operation, id)).await
     }
 }
 

@@ -13,7 +13,7 @@ use platform::clock::Clock;
 use platform::db::Databases;
 use platform::events::Events;
 use platform::http::Routes;
-use platform::jobs::{BoxError, Job, Jobs, Worker, enqueue};
+use platform::jobs::{BoxError, Job, JobError, Jobs, Worker, enqueue};
 use platform::outbound::{AddressRules, Outbound, OutboundConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -35,6 +35,16 @@ pub(crate) struct Tell {
 
 impl Job for Tell {
     const NAME: &'static str = "test.tell";
+}
+
+/// An organization that is gone.
+#[derive(Serialize, Deserialize)]
+struct Close {
+    organization: OrgId,
+}
+
+impl Job for Close {
+    const NAME: &'static str = "test.close";
 }
 
 /// Who can be sent an invoice.
@@ -212,6 +222,24 @@ impl House {
         tx.commit().await.expect("committed");
     }
 
+    /// The organization is gone; nothing is done about it yet.
+    pub(crate) async fn close(&self) {
+        self.book.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.org);
+        let mut tx = self.needs.db.begin().await.expect("begins");
+        enqueue(&mut tx, &Close { organization: self.org }).await.expect("enqueued");
+        tx.commit().await.expect("committed");
+    }
+
+    /// Somebody left the organization.
+    pub(crate) async fn renew_contact(&self) -> Result<(), JobError> {
+        Billing::new(self.needs.clone()).renew_contact(self.org).await
+    }
+
+    /// What organizations take with them.
+    pub(crate) async fn records(&self, organizations: &[OrgId]) -> Value {
+        Billing::new(self.needs.clone()).export_records(organizations).await.expect("records")
+    }
+
     /// What the others were told so far, as plan, status and access.
     pub(crate) fn told(&self) -> Vec<(String, String, String)> {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -331,6 +359,12 @@ fn worker(databases: &Databases, needs: &Needs, told: &Told) -> Worker {
         async { Ok(()) }
     });
     let billing = Billing::new(needs.clone());
+    billing.jobs(&mut jobs);
+    let closing = billing.clone();
+    jobs.register::<Close, _, _>(move |close, running| {
+        let billing = closing.clone();
+        async move { billing.close_organization(&running, close.organization).await }
+    });
     jobs.register::<Tell, _, _>(move |tell, running| {
         let Tell { event_type, object_id, livemode } = tell;
         let event = ProviderEvent { id: "evt_test".to_owned(), event_type, object_id, livemode };

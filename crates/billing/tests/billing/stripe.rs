@@ -176,6 +176,20 @@ async fn a_planned_end_and_a_real_one_are_told() {
 }
 
 #[tokio::test]
+async fn a_canceled_subscription_says_when_it_ended_and_is_not_found_by_a_second_cancellation() {
+    let street = Street::build().await;
+    let (id, operation) = (street.subscribed().await, OperationId::new());
+    let ended = street.provider.cancel_subscription(operation, &id).await.expect("it was running");
+    assert_eq!((ended.id.as_str(), ended.status.as_str(), ended.ended_at.is_some()), (id.as_str(), "canceled", true));
+    assert_eq!(kind(street.provider.cancel_subscription(operation, &id).await), "not found");
+    let other = street.subscribed().await;
+    street.stripe.control().fail_next(Failure::Timeout, 1);
+    assert_eq!(kind(street.impatient.cancel_subscription(operation, &other).await), "unknown");
+    assert_eq!(street.provider.fetch_subscription(&other).await.expect("known").status, "canceled", "it was done");
+    assert_eq!(kind(street.provider.cancel_subscription(operation, "../customers").await), "not found");
+}
+
+#[tokio::test]
 async fn the_same_operation_has_its_effect_once() {
     let street = Street::build().await;
     let (operation, organization) = (OperationId::new(), OrgId::new());

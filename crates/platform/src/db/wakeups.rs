@@ -1,15 +1,24 @@
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use super::changes::Changes;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 
 /// The PostgreSQL channel that carries all wake-ups; the payload names ours.
 const CHANNEL: &str = "wake";
+
+/// The PostgreSQL channel that says what changed; the payload is `topic:owner`.
+const CHANGES: &str = "changes";
+
+/// After so much silence the listening connection is asked for a sign of life, which must come within the same time. A connection
+/// that ends is noticed at once; this is about one that was cut without a word, during which changes are missed.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// At most one NOTIFY for each channel in this time.
 const COALESCE: Duration = Duration::from_millis(50);
@@ -22,6 +31,7 @@ pub struct Wakeups {
     listening: PgPool,
     sleepers: Arc<Mutex<Vec<Sleeper>>>,
     sent: Arc<Mutex<Vec<Sent>>>,
+    changes: Changes,
 }
 
 #[derive(Debug)]
@@ -39,7 +49,7 @@ struct Sent {
 
 impl Wakeups {
     pub(super) fn new(pool: PgPool, listening: PgPool) -> Self {
-        Self { pool, listening, sleepers: Arc::default(), sent: Arc::default() }
+        Self { pool, listening, sleepers: Arc::default(), sent: Arc::default(), changes: Changes::default() }
     }
 
     /// A bell that rings when work appears on the channel.
@@ -66,15 +76,19 @@ impl Wakeups {
         }
     }
 
-    /// Hears the wake-ups of other processes until shutdown; reconnects by itself.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Hears wake-ups and changes of other processes until shutdown; reconnects by itself.
     pub async fn listen(&self, shutdown: Shutdown) {
         while !shutdown.is_begun() {
             let heard = tokio::select! {
-                () = shutdown.wait() => return,
+                () = shutdown.wait() => Ok(()),
                 heard = self.hear() => heard,
             };
             if let Err(error) = heard {
-                tracing::warn!(%error, "not listening for wake-ups; trying again in a second");
+                tracing::warn!(%error, "not listening for wake-ups and changes; trying again in a second");
             }
             tokio::select! {
                 () = shutdown.wait() => return,
@@ -85,10 +99,21 @@ impl Wakeups {
 
     async fn hear(&self) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect_with(&self.listening).await?;
-        listener.listen(CHANNEL).await?;
+        listener.eager_reconnect(false);
+        listener.listen_all([CHANNEL, CHANGES]).await?;
+        let _hearing = self.changes.begin();
         loop {
-            let notification = listener.recv().await?;
-            self.ring(notification.payload());
+            match timeout(SILENCE, listener.try_recv()).await {
+                Ok(Ok(Some(heard))) if heard.channel() == CHANGES => self.changes.hear(heard.payload()),
+                Ok(Ok(Some(heard))) => self.ring(heard.payload()),
+                Ok(Ok(None)) => return Err(sqlx::Error::Io(ErrorKind::ConnectionReset.into())),
+                Ok(Err(error)) => return Err(error),
+                // A connection that was cut without a word says nothing either.
+                Err(_silent) => {
+                    let alive = timeout(SILENCE, sqlx::query("SELECT 1").execute(&mut listener)).await;
+                    alive.map_err(|_| sqlx::Error::Io(ErrorKind::TimedOut.into()))??;
+                }
+            }
         }
     }
 

@@ -1,11 +1,11 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 
 use super::problem::Problem;
 use super::stack::Shared;
-use crate::caller::{Caller, Member, OrgId};
+use crate::caller::{Caller, LoggedIn, Member, OrgId, Scope};
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
@@ -18,8 +18,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         let shared = Shared::of(parts);
         let caller = shared.authority.authenticate(token).await?;
         shared.facts.caller.set(caller.user).ok();
+        shared.facts.tally.count_person(caller.user)?;
+        let needed = scope_of(&parts.method);
+        if !caller.credential.may(needed) {
+            return Err(Problem::insufficient_scope(needed));
+        }
         parts.extensions.insert(caller.clone());
         Ok(caller)
+    }
+}
+
+/// What a request does to data, by its method: whatever is not known to only look, changes.
+fn scope_of(method: &Method) -> Scope {
+    if [Method::GET, Method::HEAD].contains(method) { Scope::Read } else { Scope::Write }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for LoggedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        LoggedIn::verified(Caller::from_request_parts(parts, state).await?)
     }
 }
 

@@ -1,13 +1,15 @@
+use std::future::ready;
+
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 use utoipa::PartialSchema;
 use utoipa::openapi::{Deprecated, PathItem};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use super::problem::{FieldError, ProblemBody};
+use super::problem::{FieldError, Problem, ProblemBody};
 use super::versions::{self, Deprecation};
 
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "patch", "head", "options"];
@@ -55,6 +57,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             }
         }
         Self(self.0.layer(from_fn(move |request, next| versions::announce(deprecation.clone(), request, next))))
+    }
+
+    /// Answers every route with this problem instead. The document keeps them: it is the same for every installation.
+    #[must_use]
+    pub fn closed(self, problem: impl Fn() -> Problem + Clone + Send + Sync + 'static) -> Self {
+        Self(self.0.layer(from_fn(move |_: Request, _: Next| ready(problem().into_response()))))
     }
 
     /// Hands the handlers their front door and files them in the document under the module's name.
@@ -136,7 +144,12 @@ impl Document {
         schemas.insert("FieldError".into(), schema::<FieldError>());
         document["components"] = json!({
             "schemas": schemas,
-            "securitySchemes": { "access_token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "securitySchemes": { "access_token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "The access token of a login (a JWT), or a personal access token: with the scope `read` for GET, \
+                                with `write` for everything. What concerns your account and its credentials takes a login.",
+            } },
         });
         let paths = document["paths"].as_object_mut();
         for operation in paths.into_iter().flat_map(|paths| paths.values_mut()).flat_map(every_operation) {
@@ -166,11 +179,12 @@ fn add_problems(operation: &mut Value) {
     let has = |place: &str| parameters.iter().any(|parameter| parameter["in"] == place);
     let mut problems =
         vec![("500", "Our mistake; the request id finds it."), ("503", "Busy; try again after Retry-After.")];
+    problems.push(("429", "Too many requests; try again after Retry-After."));
     if authenticated {
         problems.push(("401", "The access token is missing, expired or revoked."));
     }
-    if authenticated && has("path") {
-        problems.push(("403", "Your role does not allow this."));
+    if authenticated {
+        problems.push(("403", "Your role or the scope of your token does not allow this, or it takes a login."));
     }
     if has("path") {
         problems.push(("404", "It does not exist, or it is not yours."));

@@ -7,6 +7,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::caller::Scope;
+use crate::rate_limit::fields;
+
 /// The cause of a failure, for the log; never for the body.
 pub(crate) type Cause = Arc<dyn Error + Send + Sync>;
 
@@ -25,6 +28,8 @@ struct Inner {
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
     challenge: Option<String>,
+    /// `RateLimit-Policy` and `RateLimit`.
+    rate_limit: Option<(HeaderValue, HeaderValue)>,
     cause: Option<Cause>,
 }
 
@@ -81,6 +86,7 @@ impl Problem {
             errors: Vec::new(),
             retry_after: None,
             challenge: None,
+            rate_limit: None,
             cause: None,
         }))
     }
@@ -95,6 +101,23 @@ impl Problem {
     #[must_use]
     pub fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this.")
+    }
+
+    /// 403 for a token whose scope does not reach that far (RFC 6750 section 3.1).
+    #[must_use]
+    pub fn insufficient_scope(needed: Scope) -> Self {
+        let scope = needed.as_str();
+        let detail = format!("This takes a token with the scope `{scope}`.");
+        let mut problem = Self::new(StatusCode::FORBIDDEN, "insufficient_scope", detail);
+        problem.0.challenge = Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""));
+        problem
+    }
+
+    /// 403 for a token where the person themselves has to ask.
+    #[must_use]
+    pub fn session_required() -> Self {
+        let detail = "Tokens cannot do this. Log in and use the access token of that login.";
+        Self::new(StatusCode::FORBIDDEN, "session_required", detail)
     }
 
     /// 401 without a challenge, for requests that carry credentials in their body.
@@ -117,6 +140,13 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", "Some fields are not valid.")
     }
 
+    /// 429 with the time after which a retry succeeds, if nothing else is tried in between.
+    #[must_use]
+    pub fn rate_limited(retry_after: Duration) -> Self {
+        let detail = "Too many requests. Try again later; Retry-After says when.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(retry_after)
+    }
+
     /// 503 with the time after which a retry may succeed.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
@@ -136,7 +166,14 @@ impl Problem {
         self
     }
 
-    /// Says when to try again (whole seconds, at least one).
+    /// Says which limit was met and what is left of it.
+    #[must_use]
+    pub(crate) fn rate_limit_fields(mut self, policy: HeaderValue, left: HeaderValue) -> Self {
+        self.0.rate_limit = Some((policy, left));
+        self
+    }
+
+    /// Says when to try again (whole seconds, rounded up, at least one).
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
@@ -174,7 +211,7 @@ impl Problem {
 
     /// The finished answer; only the stack knows the request's id.
     pub(crate) fn render(&self, request_id: &str) -> Response {
-        let Inner { status, code, detail, errors, retry_after, challenge, .. } = &*self.0;
+        let Inner { status, code, detail, errors, retry_after, challenge, rate_limit, .. } = &*self.0;
         let body = ProblemBody {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
@@ -189,7 +226,11 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(fields::whole_seconds(*after)));
+        }
+        if let Some((policy, left)) = rate_limit {
+            headers.insert(fields::RATELIMIT_POLICY, policy.clone());
+            headers.insert(fields::RATELIMIT, left.clone());
         }
         if let Some(challenge) = challenge.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);

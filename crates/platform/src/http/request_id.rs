@@ -1,5 +1,6 @@
 use axum::http::{HeaderMap, HeaderName};
 
+use crate::caller::ClientAddress;
 use crate::ids;
 use crate::telemetry::{RequestContext, TraceParent};
 
@@ -7,12 +8,12 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The request's id and place in a trace, and the place above it: the client's when well-formed, else made.
-pub(super) fn context_of(headers: &HeaderMap) -> (RequestContext, TraceParent) {
+pub(super) fn context_of(headers: &HeaderMap, client: ClientAddress) -> (RequestContext, TraceParent) {
     let request_id = only(headers, &X_REQUEST_ID)
         .filter(|id| is_request_id(id))
         .map_or_else(|| ids::new_uuid().simple().to_string(), str::to_owned);
     let parent = only(headers, &TRACEPARENT).and_then(TraceParent::parse).unwrap_or_else(TraceParent::new);
-    (RequestContext { request_id, traceparent: Some(parent.child().to_string()) }, parent)
+    (RequestContext { request_id, traceparent: Some(parent.child().to_string()), client: client.ip() }, parent)
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -37,7 +38,7 @@ mod tests {
             for value in values {
                 headers.append(X_REQUEST_ID, value.parse().expect("a header"));
             }
-            context_of(&headers).0.request_id
+            context_of(&headers, ClientAddress::unknown()).0.request_id
         };
         assert_eq!(taken(&["order-17.a_b"]), "order-17.a_b");
         for wild in ["", "a b", "a\"b", "ü", &"x".repeat(65)] {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -93,9 +93,9 @@ pub async fn serve(listener: TcpListener, router: Router, config: ServerConfig, 
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let io = TokioIo::new(Box::pin(bounded(stream, &config)));
-                let connection = builder.serve_connection(io, service(router.clone()));
+                let connection = builder.serve_connection(io, service(router.clone(), peer));
                 let watched = graceful.watch(connection.into_owned());
                 telemetry::spawn("connection", async move {
                     let _slot = slot;
@@ -153,8 +153,10 @@ fn bounded(stream: TcpStream, config: &ServerConfig) -> TimeoutStream<TcpStream>
     stream
 }
 
+/// Each request knows the peer of its connection.
 fn service(
     router: Router,
+    peer: SocketAddr,
 ) -> TowerToHyperService<
     impl tower::Service<
         Request<Incoming>,
@@ -163,5 +165,9 @@ fn service(
         Future = impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + Send,
     > + Clone,
 > {
-    TowerToHyperService::new(router.map_request(|request: Request<Incoming>| request.map(axum::body::Body::new)))
+    TowerToHyperService::new(router.map_request(move |request: Request<Incoming>| {
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    }))
 }

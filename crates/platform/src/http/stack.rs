@@ -18,9 +18,12 @@ use tokio::sync::Semaphore;
 use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
+use super::client_address::TrustedProxies;
 use super::problem::Problem;
+use super::rate_limit::{self, Limiter, Tally};
 use super::request_id::{self, X_REQUEST_ID};
 use crate::caller::{Authority, UserId};
+use crate::rate_limit::{RateLimit, fields};
 use crate::secrets::Secrets;
 use crate::telemetry::{self, ErrorReport, RequestContext};
 
@@ -40,6 +43,10 @@ pub struct StackConfig {
     pub header_count_limit: usize,
     /// Largest header section.
     pub header_bytes_limit: usize,
+    /// How often one caller may ask: a person by their access token, everybody else by their address.
+    pub rate_limit: RateLimit,
+    /// Proxies in front of the service, as addresses or networks: only their `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<String>,
     /// Origins that browsers may call from, exactly as browsers send them; none switches CORS off.
     pub cors_origins: Vec<String>,
     /// Whether to tell browsers to insist on TLS; true wherever TLS ends in front of the service.
@@ -56,6 +63,8 @@ impl StackConfig {
                 "nothing could be served; max_in_flight must be from 1 to 100000, request_timeout_ms above 0";
             complaints.push(("http.stack".to_owned(), complaint.to_owned()));
         }
+        complaints.extend(self.rate_limit.complaint("http.stack.rate_limit"));
+        complaints.extend(TrustedProxies::complaints(&self.trusted_proxies));
         let wild = |origin: &&String| !is_exact_origin(origin);
         let complain =
             |origin: &String| ("http.stack.cors_origins".to_owned(), format!("`{origin}` is not one exact origin"));
@@ -87,6 +96,8 @@ impl Stack {
         let body_limit = self.config.body_limit;
         let house = Arc::new(House {
             in_flight: Semaphore::new(self.config.max_in_flight),
+            limiter: Arc::new(Limiter::new(self.config.rate_limit)),
+            proxies: TrustedProxies::new(&self.config.trusted_proxies),
             cursor_key: self.secrets.mac_key("cursor"),
             authority: self.authority,
             config: self.config,
@@ -110,10 +121,10 @@ pub(super) struct Shared {
     pub(super) facts: Arc<Facts>,
 }
 
-/// What is learned about a request while it runs, for its one access line.
-#[derive(Default)]
+/// What is learned about a request while it runs, for its one access line and the limit.
 pub(super) struct Facts {
     pub(super) caller: OnceLock<UserId>,
+    pub(super) tally: Tally,
 }
 
 impl Shared {
@@ -129,21 +140,24 @@ struct House {
     authority: Arc<dyn Authority>,
     cursor_key: [u8; 32],
     in_flight: Semaphore,
+    limiter: Arc<Limiter>,
+    proxies: TrustedProxies,
 }
 
 /// The outermost layer: gives the request its id, runs it within the limits, renders problems, and tells about it once.
 async fn observe(State(house): State<Arc<House>>, mut request: Request, next: Next) -> Response {
-    let (context, trace) = request_id::context_of(request.headers());
-    let facts = Arc::new(Facts::default());
+    let client = house.proxies.client_of(&request);
+    let (context, trace) = request_id::context_of(request.headers(), client);
+    let facts = Arc::new(Facts { caller: OnceLock::new(), tally: Tally::new(house.limiter.clone(), client) });
     let shared = Shared { authority: house.authority.clone(), cursor_key: house.cursor_key, facts: facts.clone() };
     request.extensions_mut().insert(shared);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = method_name(request.method());
-    let mut access = AccessLine { started: Instant::now(), context, method, route, facts, told: false };
+    let mut access = AccessLine { started: Instant::now(), context, method, route, facts: facts.clone(), told: false };
     let (request_id, route) = (&access.context.request_id, access.route());
     let span = tracing::info_span!(parent: None, "request", request_id, method, route);
     telemetry::follow(&span, &trace);
-    let work = within_limits(&house, request, next);
+    let work = within_limits(&house, request, &facts, next);
     let mut response = telemetry::with_context(access.context.clone(), work).instrument(span.clone()).await;
     let _entered = span.enter();
     let problem = response.extensions_mut().remove::<Problem>();
@@ -156,6 +170,10 @@ async fn observe(State(house): State<Arc<House>>, mut request: Request, next: Ne
         });
     }
     add_headers(response.headers_mut(), &access.context, house.config.hsts);
+    if let Some((policy, left)) = facts.tally.fields().filter(|_| !response.headers().contains_key(fields::RATELIMIT)) {
+        response.headers_mut().insert(fields::RATELIMIT_POLICY, policy);
+        response.headers_mut().insert(fields::RATELIMIT, left);
+    }
     access.tell(response.status().as_u16(), problem.as_ref());
     response
 }
@@ -163,7 +181,7 @@ async fn observe(State(house): State<Arc<House>>, mut request: Request, next: Ne
 /// Answered however busy the service is: an orchestrator kills what does not answer.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
 
-async fn within_limits(house: &House, request: Request, next: Next) -> Response {
+async fn within_limits(house: &House, request: Request, facts: &Facts, next: Next) -> Response {
     if let Err(problem) = check_size(&house.config, &request) {
         return problem.into_response();
     }
@@ -172,8 +190,17 @@ async fn within_limits(house: &House, request: Request, next: Next) -> Response 
     if slot.is_none() && !is_probe {
         return Problem::unavailable("Too many requests at once.", Duration::from_secs(1)).into_response();
     }
+    let work = async {
+        if is_probe {
+            return next.run(request).await;
+        }
+        match rate_limit::admit(request, &facts.tally).await {
+            Ok(request) => next.run(request).await,
+            Err(refusal) => refusal.into_response(),
+        }
+    };
     let limit = Duration::from_millis(house.config.request_timeout_ms);
-    match tokio::time::timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+    match tokio::time::timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             metrics::counter!("http_panics_total").increment(1);
@@ -251,6 +278,8 @@ fn method_name(method: &Method) -> &'static str {
 }
 
 fn add_headers(headers: &mut HeaderMap, context: &RequestContext, hsts: bool) {
+    // Room for these and the fields of the limit at once, instead of growing twice.
+    headers.reserve(8);
     if let Ok(id) = HeaderValue::from_str(&context.request_id) {
         headers.insert(X_REQUEST_ID, id);
     }
@@ -265,7 +294,7 @@ fn add_headers(headers: &mut HeaderMap, context: &RequestContext, hsts: bool) {
 }
 
 /// Header fields of ours that a browser's script may read.
-const OURS: [&str; 3] = ["deprecation", "idempotency-replayed", "sunset"];
+const OURS: [&str; 5] = ["deprecation", "idempotency-replayed", "ratelimit", "ratelimit-policy", "sunset"];
 
 /// Off unless origins are configured: then browsers get no permission at all.
 fn cors(origins: &[String]) -> Option<CorsLayer> {

@@ -47,7 +47,7 @@ pub(super) async fn run(job: Claimed, handler: Arc<Handler>) -> Finished {
     if let Some(parent) = job.traceparent.as_deref().and_then(TraceParent::parse) {
         telemetry::follow(&span, &parent);
     }
-    let context = RequestContext { request_id, traceparent: job.traceparent.clone() };
+    let context = RequestContext { request_id, traceparent: job.traceparent.clone(), client: None };
     telemetry::with_context(context, try_once(job, handler)).instrument(span).await
 }
 

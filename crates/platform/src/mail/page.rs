@@ -18,6 +18,10 @@ h1 { font-size: 1.25rem; }
 article { border: 1px solid var(--line); border-radius: .5rem; padding: 1rem 1.25rem; margin: 1rem 0; }
 h2 { font-size: 1rem; margin: 0; }
 p { margin: 0; font-size: .875rem; opacity: .7; }
+details { margin: .75rem 0 0; }
+summary { font-size: .875rem; opacity: .7; cursor: pointer; }
+iframe { box-sizing: border-box; width: 100%; height: 24rem; margin: .5rem 0 0; background: Canvas; }
+iframe { border: 1px solid var(--line); border-radius: .25rem; }
 pre { font: .875rem/1.6 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; margin: .75rem 0 0; }
 </style>
 </head>
@@ -28,20 +32,28 @@ pre { font: .875rem/1.6 ui-monospace, monospace; white-space: pre-wrap; overflow
 
 const TAIL: &str = "</main>\n</body>\n</html>\n";
 
-/// The mailbox as a page without scripts. Everything that came with a message is escaped.
+/// The mailbox as a page without scripts. Everything that came with a message is escaped; its HTML form stands in a frame
+/// that may do nothing: no script, no form, no way out. The newest is open.
 pub(super) fn render(received: &[ReceivedMail]) -> String {
     let mut page = String::from(HEAD);
     if received.is_empty() {
         page.push_str("<p>No mail yet.</p>\n");
     }
-    for ReceivedMail { mail, sent_at, .. } in received {
+    for (number, ReceivedMail { mail, sent_at, .. }) in received.iter().enumerate() {
         let sent_at = sent_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let (subject, to, text) = (escaped(&mail.subject), escaped(&mail.to), linked(&mail.text));
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            page,
-            "<article>\n<h2>{subject}</h2>\n<p>to {to} · <time>{sent_at}</time></p>\n<pre>{text}</pre>\n</article>"
-        );
+        let _ =
+            writeln!(page, "<article>\n<h2>{subject}</h2>\n<p>to {to} · <time>{sent_at}</time></p>\n<pre>{text}</pre>");
+        if let Some(html) = &mail.html {
+            let (open, html) = (if number == 0 { " open" } else { "" }, escaped(html));
+            let _ = writeln!(
+                page,
+                "<details{open}><summary>as HTML</summary>\n<iframe sandbox title=\"{subject}\" srcdoc=\"{html}\"></iframe>\n\
+                 </details>"
+            );
+        }
+        page.push_str("</article>\n");
     }
     page.push_str(TAIL);
     page
@@ -94,6 +106,17 @@ mod tests {
         let page = render(&[ReceivedMail { id: Uuid::nil(), sent_at: DateTime::UNIX_EPOCH, mail }]);
         assert!(!page.contains("<script"), "{page}");
         assert_eq!(page.matches("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;").count(), 3);
+    }
+
+    #[test]
+    fn the_html_form_stands_in_a_frame_it_cannot_leave() {
+        let html = Some("<p title='x'>Hello</p>\"></iframe><script>alert(1)</script>".to_owned());
+        let mail = Mail { to: "a@b.example".to_owned(), subject: "Hi".to_owned(), text: "Hello".to_owned(), html };
+        let page = render(&[ReceivedMail { id: Uuid::nil(), sent_at: DateTime::UNIX_EPOCH, mail }]);
+        let (_, frame) = page.split_once("<iframe ").expect("a frame");
+        let (frame, rest) = frame.split_once('>').expect("its end");
+        assert!(frame.starts_with("sandbox title=\"Hi\" srcdoc=\"&lt;p title=&#39;x&#39;&gt;Hello"), "{frame}");
+        assert!(rest.starts_with("</iframe>") && !page.contains("<script"), "{page}");
     }
 
     #[test]

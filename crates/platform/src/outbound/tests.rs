@@ -84,6 +84,7 @@ async fn the_request_carries_body_headers_and_context_and_accepts_no_compression
     let context = RequestContext {
         request_id: "r-1".to_owned(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        client: None,
     };
     let mut headers = HeaderMap::new();
     headers.insert("x-sample", HeaderValue::from_static("sample"));

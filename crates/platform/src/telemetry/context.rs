@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::net::IpAddr;
 
 tokio::task_local! {
     static CONTEXT: RequestContext;
@@ -11,6 +12,8 @@ pub struct RequestContext {
     pub request_id: String,
     /// Our own position in the trace, as a W3C `traceparent`.
     pub traceparent: Option<String>,
+    /// Where the request came from; unknown to the jobs it causes.
+    pub client: Option<IpAddr>,
 }
 
 /// The request on whose behalf this code runs, if any.
@@ -35,7 +38,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_context_is_seen_inside_and_only_inside() {
-        let context = RequestContext { request_id: "r-1".to_owned(), traceparent: None };
+        let context = RequestContext { request_id: "r-1".to_owned(), traceparent: None, client: None };
         assert_eq!(current_context(), None);
         let inside = with_context(context.clone(), async {
             tokio::task::yield_now().await;

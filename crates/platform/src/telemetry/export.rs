@@ -67,7 +67,7 @@ fn collector(endpoint: &str) -> Result<opentelemetry_otlp::SpanExporter, Exporte
     opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).with_timeout(FLUSH).build()
 }
 
-/// The SDK exports from a thread of its own, while the HTTP client needs the runtime around every poll.
+/// The SDK sends from a thread of its own, while the HTTP client needs the runtime around every poll.
 #[derive(Debug)]
 struct OnRuntime {
     exporter: opentelemetry_otlp::SpanExporter,
@@ -188,7 +188,8 @@ mod tests {
     #[tokio::test]
     async fn without_export_the_requests_own_trace_goes_on() {
         assert_eq!(outgoing_traceparent(), None);
-        let context = RequestContext { request_id: "r-1".to_owned(), traceparent: Some(PARENT.to_owned()) };
+        let context =
+            RequestContext { request_id: "r-1".to_owned(), traceparent: Some(PARENT.to_owned()), client: None };
         let outgoing = with_context(context, async { outgoing_traceparent() }).await.expect("in a trace");
         assert!(outgoing.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{outgoing}");
         assert_ne!(outgoing, PARENT);

@@ -40,7 +40,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_keeps_the_request_of_its_maker() {
-        let context = RequestContext { request_id: "r-1".to_owned(), traceparent: None };
+        let context = RequestContext { request_id: "r-1".to_owned(), traceparent: None, client: None };
         let seen = with_context(context.clone(), async { spawn("look", async { current_context() }).await });
         assert_eq!(seen.await.expect("no panic"), Some(context));
     }

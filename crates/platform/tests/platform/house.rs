@@ -16,6 +16,8 @@ pub(crate) struct House {
     pub(crate) databases: Databases,
     /// The module's own pool: it runs as the module's role.
     pub(crate) db: Db,
+    /// What the pools were opened with.
+    pub(crate) config: DatabaseConfig,
     url: String,
     _database: TestDatabase,
 }
@@ -36,7 +38,7 @@ impl House {
         };
         let databases = Databases::open(&config).expect("a valid address");
         let db = databases.module(SAMPLE);
-        Self { databases, db, url, _database: database }
+        Self { databases, db, config, url, _database: database }
     }
 
     pub(crate) fn worker(&self, jobs: Jobs) -> Worker {

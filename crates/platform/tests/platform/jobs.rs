@@ -207,8 +207,9 @@ async fn a_schedule_that_nobody_knows_any_more_is_forgotten_after_a_day() {
 async fn a_job_runs_on_behalf_of_the_request_that_caused_it() {
     let house = House::build().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let context = RequestContext { request_id: "r-1".to_owned(), traceparent: Some(trace.to_owned()) };
-    with_context(context.clone(), house.commit(async |tx| enqueue(tx, &greet("Ada")).await)).await;
+    let context = RequestContext { request_id: "r-1".to_owned(), traceparent: Some(trace.to_owned()), client: None };
+    let request = RequestContext { client: Some(std::net::Ipv4Addr::LOCALHOST.into()), ..context.clone() };
+    with_context(request, house.commit(async |tx| enqueue(tx, &greet("Ada")).await)).await;
 
     let seen = Arc::new(Mutex::new(None));
     let mut jobs = Jobs::new();

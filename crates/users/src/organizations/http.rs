@@ -12,9 +12,8 @@ use super::{NewOrganization, Organization, OrganizationName};
 use crate::Users;
 
 pub(crate) fn routes() -> Routes<Users> {
-    Routes::new()
-        .with(routes!(organization_create, organization_list))
-        .with(routes!(organization_show, organization_update))
+    let one = routes!(organization_show, organization_update, organization_delete);
+    Routes::new().with(routes!(organization_create, organization_list)).with(one)
 }
 
 /// The organization you want.
@@ -119,4 +118,21 @@ async fn organization_update(
     Json(change): Json<OrganizationChangeBody>,
 ) -> Result<ETag<Json<OrganizationBody>>, Problem> {
     Ok(body(users.rename_organization(&member, change.name, &if_match).await?))
+}
+
+/// Delete an organization
+///
+/// For owners, with a recent login. Its memberships and invitations go with it; there is no way back.
+#[utoipa::path(delete, path = "/organizations/{org_id}", operation_id = "organization_delete", security(("access_token" = [])),
+    params(("org_id" = OrgId, Path, description = "The organization."),
+           ("If-Match" = Option<String>, Header, description = "The ETag that was read.", max_length = 255)),
+    responses((status = 204, description = "It is gone."),
+              (status = 412, description = "It was changed meanwhile.", content_type = "application/problem+json")))]
+async fn organization_delete(
+    State(users): State<Users>,
+    member: Member,
+    if_match: IfMatch,
+) -> Result<StatusCode, Problem> {
+    users.delete_organization(&member, &if_match).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,4 +1,4 @@
-use platform::caller::{OrgId, Role, UserId};
+use platform::caller::{OrgId, UserId};
 use platform::http::PageRequest;
 use sqlx::PgConnection;
 
@@ -16,37 +16,6 @@ pub(super) async fn insert(connection: &mut PgConnection, organization: &Organiz
     .execute(connection)
     .await?;
     Ok(())
-}
-
-pub(super) async fn insert_membership(
-    connection: &mut PgConnection,
-    organization: OrgId,
-    account: UserId,
-    role: Role,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO users.memberships (organization_id, account_id, role, created_at) VALUES ($1, $2, $3, now())",
-        organization.uuid(),
-        account.uuid(),
-        role.as_str(),
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn find_role(
-    connection: &mut PgConnection,
-    organization: OrgId,
-    account: UserId,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "SELECT role FROM users.memberships WHERE organization_id = $1 AND account_id = $2",
-        organization.uuid(),
-        account.uuid(),
-    )
-    .fetch_optional(connection)
-    .await
 }
 
 pub(super) async fn list_of(
@@ -82,7 +51,7 @@ pub(super) async fn find(
 }
 
 /// Locks the organization until the transaction ends, so that two changes follow one another.
-pub(super) async fn lock(
+pub(crate) async fn lock(
     connection: &mut PgConnection,
     organization: OrgId,
 ) -> Result<Option<Organization>, sqlx::Error> {
@@ -108,6 +77,12 @@ pub(super) async fn save(
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Deletes the organization; its memberships and invitations go with it.
+pub(super) async fn delete(connection: &mut PgConnection, organization: OrgId) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM users.organizations WHERE id = $1", organization.uuid()).execute(connection).await?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use garde::Validate;
+use platform::caller::ClientAddress;
 use platform::http::{Json, Problem, Routes, SecretText};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,7 +12,10 @@ use crate::Users;
 use crate::email::EmailText;
 
 pub(crate) fn routes() -> Routes<Users> {
-    Routes::new().with(routes!(registration_create)).with(routes!(registration_verify))
+    Routes::new()
+        .with(routes!(registration_create))
+        .with(routes!(registration_verify))
+        .with(routes!(registration_resend))
 }
 
 /// Who signs up.
@@ -31,10 +35,14 @@ struct RegistrationBody {
 
 /// What happens next; the same whether the address is taken or not.
 #[derive(Serialize, ToSchema)]
-struct AcceptedBody {
+pub(crate) struct AcceptedBody {
     /// For people.
     #[schema(max_length = 256)]
     message: &'static str,
+}
+
+impl AcceptedBody {
+    pub(crate) const LOOK: Self = Self { message: "Look into your mailbox." };
 }
 
 /// Sign up
@@ -44,11 +52,13 @@ struct AcceptedBody {
     responses((status = 202, description = "A mail is on its way.", body = AcceptedBody)))]
 async fn registration_create(
     State(users): State<Users>,
+    client: ClientAddress,
     Json(body): Json<RegistrationBody>,
 ) -> Result<(StatusCode, Json<AcceptedBody>), Problem> {
     let RegistrationBody { email, password, name } = body;
-    users.register(NewRegistration { email: email.into(), password: password.expose().to_owned(), name }).await?;
-    Ok((StatusCode::ACCEPTED, Json(AcceptedBody { message: "Look into your mailbox." })))
+    let wish = NewRegistration { email: email.into(), password: password.expose().to_owned(), name };
+    users.register(wish, client).await?;
+    Ok((StatusCode::ACCEPTED, Json(AcceptedBody::LOOK)))
 }
 
 /// The proof that a mail arrived.
@@ -71,4 +81,27 @@ async fn registration_verify(
 ) -> Result<StatusCode, Problem> {
     users.verify_email(body.token.expose()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whose link got lost.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ResendBody {
+    /// The address somebody signed up with.
+    #[garde(dive)]
+    email: EmailText,
+}
+
+/// Ask for another verification link
+///
+/// Answers the same whether somebody signed up with the address or not. An earlier link stops working.
+#[utoipa::path(post, path = "/auth/verify-email/resend", operation_id = "registration_resend", request_body = ResendBody,
+    responses((status = 202, description = "If an attempt waits, a mail is on its way.", body = AcceptedBody)))]
+async fn registration_resend(
+    State(users): State<Users>,
+    client: ClientAddress,
+    Json(body): Json<ResendBody>,
+) -> Result<(StatusCode, Json<AcceptedBody>), Problem> {
+    users.resend_verification(body.email.as_str(), client).await?;
+    Ok((StatusCode::ACCEPTED, Json(AcceptedBody::LOOK)))
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 
-use super::Registration;
+use super::{Registration, Waiting};
 
 pub(super) async fn insert(
     connection: &mut PgConnection,
@@ -27,22 +27,58 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Spends the token: of two who try at once only one finds the row.
-pub(super) async fn take(
+/// The attempt that a token proves; proving it makes the account, and an address has one account at most.
+pub(super) async fn find(
     connection: &mut PgConnection,
     token_hash: &[u8; 32],
 ) -> Result<Option<Registration>, sqlx::Error> {
     sqlx::query_as!(
         Registration,
-        "DELETE FROM users.registrations WHERE token_hash = $1 AND expires_at > now()
-         RETURNING email, mail_to, name, password_hash",
+        "SELECT email, mail_to, name, password_hash FROM users.registrations
+         WHERE token_hash = $1 AND expires_at > now()",
         token_hash,
     )
     .fetch_optional(connection)
     .await
 }
 
-pub(super) async fn delete_others(connection: &mut PgConnection, email: &str) -> Result<(), sqlx::Error> {
+/// The newest attempt on an address without an account.
+pub(super) async fn find_waiting(
+    connection: &mut PgConnection,
+    canonical_email: &str,
+) -> Result<Option<Waiting>, sqlx::Error> {
+    sqlx::query_as!(
+        Waiting,
+        r#"SELECT r.id, r.mail_to, count(*) OVER () AS "attempts!"
+           FROM users.registrations r
+           WHERE r.email = $1 AND r.expires_at > now()
+             AND NOT EXISTS (SELECT FROM users.accounts a WHERE a.email = r.email)
+           ORDER BY r.id DESC LIMIT 1"#,
+        canonical_email,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Gives an attempt another token and its full time again.
+pub(super) async fn renew(
+    connection: &mut PgConnection,
+    id: uuid::Uuid,
+    token_hash: &[u8; 32],
+    valid_for: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE users.registrations SET token_hash = $2, expires_at = now() + make_interval(secs => $3) WHERE id = $1",
+        id,
+        token_hash,
+        valid_for.as_secs_f64(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn delete_all(connection: &mut PgConnection, email: &str) -> Result<(), sqlx::Error> {
     sqlx::query!("DELETE FROM users.registrations WHERE email = $1", email).execute(connection).await?;
     Ok(())
 }

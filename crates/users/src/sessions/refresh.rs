@@ -33,15 +33,17 @@ impl Users {
     /// session, and the person is told.
     ///
     /// # Errors
-    /// [`Error::InvalidRefreshToken`].
+    /// [`Error::InvalidRefreshToken`]; [`Error::RateLimit`].
     pub async fn refresh(&self, refresh_token: &str) -> Result<TokenPair, Error> {
         let mut tx = self.0.db.begin().await?;
         let grace = self.0.config.sessions.reuse_grace_seconds;
         let hash = OneTimeToken::hash_of(refresh_token);
         let session = store::find_session_of(&mut tx, &hash).await?.ok_or(Error::InvalidRefreshToken)?;
+        self.limit_refresh(&mut tx, session).await?;
         let presented = store::lock(&mut tx, session, &hash, grace).await?.ok_or(Error::InvalidRefreshToken)?;
-        let Presented { account, generation, newest, within_grace, authenticated_at, .. } = presented;
-        let session = Session { id: session, account, authenticated_at };
+        let Presented { account, generation, newest, within_grace, .. } = presented;
+        let Presented { authenticated_at, with_second_factor, .. } = presented;
+        let session = Session { id: session, account, authenticated_at, with_second_factor };
         let successor = OneTimeToken::new();
         match decide(generation, newest, within_grace) {
             Decision::Rotate => {
@@ -53,12 +55,12 @@ impl Users {
                 store::revoke(&mut tx, session.id).await?;
                 self.record(&mut tx, deed(Action::TokenReused, Some(account))).await?;
                 self.0.mailer.send(&mut tx, mails::session_revoked(&self.0.service, &presented.mail_to)).await?;
-                tx.commit().await?;
+                self.commit_and_forget(tx, account).await?;
                 return Err(Error::InvalidRefreshToken);
             }
         }
         tx.commit().await?;
-        self.token_pair(session, &successor)
+        self.token_pair(session, &successor).await
     }
 }
 

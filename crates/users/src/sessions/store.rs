@@ -1,28 +1,31 @@
 use chrono::{DateTime, Utc};
 use platform::caller::UserId;
+use platform::http::PageRequest;
 use sqlx::PgConnection;
 
-use super::{Session, SessionConfig, SessionId};
+use super::{LiveSession, Session, SessionConfig, SessionId};
 
-/// Opens the session, provided the account still has the password that was checked.
+/// Opens the session, provided the account still has the password that was checked. Logins of one person wait for each other
+/// here, and for whatever else locks the account.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     session: &Session,
-    checked_hash: &str,
+    checked_version: i64,
     config: &SessionConfig,
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query!(
         "INSERT INTO users.sessions
-             (id, account_id, rotated_at, authenticated_at, idle_expires_at, expires_at, created_at)
-         SELECT $1, id, now(), $3, now() + make_interval(secs => $4), now() + make_interval(secs => $5), now()
-         FROM users.accounts WHERE id = $2 AND password_hash = $6 AND disabled_at IS NULL
-         FOR SHARE",
+             (id, account_id, rotated_at, authenticated_at, with_second_factor, idle_expires_at, expires_at, created_at)
+         SELECT $1, id, now(), $3, $7, now() + make_interval(secs => $4), now() + make_interval(secs => $5), now()
+         FROM users.accounts WHERE id = $2 AND password_version = $6 AND disabled_at IS NULL
+         FOR NO KEY UPDATE",
         session.id.uuid(),
         session.account.uuid(),
         session.authenticated_at,
         f64::from(config.idle_seconds),
         f64::from(config.absolute_seconds),
-        checked_hash,
+        checked_version,
+        session.with_second_factor,
     )
     .execute(connection)
     .await?;
@@ -100,6 +103,7 @@ pub(super) struct Presented {
     pub(super) account: UserId,
     pub(super) mail_to: String,
     pub(super) authenticated_at: DateTime<Utc>,
+    pub(super) with_second_factor: bool,
     /// The token's.
     pub(super) generation: i32,
     /// The session's.
@@ -119,12 +123,13 @@ pub(super) async fn lock(
     sqlx::query_as!(
         Presented,
         r#"WITH locked AS (
-             SELECT s.account_id, s.generation, s.rotated_at, s.authenticated_at
+             SELECT s.account_id, s.generation, s.rotated_at, s.authenticated_at, s.with_second_factor
              FROM users.sessions s
              WHERE s.id = $1 AND s.revoked_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()
              FOR UPDATE
          )
-         SELECT l.account_id AS "account: UserId", a.mail_to, l.authenticated_at, t.generation, l.generation AS newest,
+         SELECT l.account_id AS "account: UserId", a.mail_to, l.authenticated_at, l.with_second_factor,
+                t.generation, l.generation AS newest,
                 l.rotated_at > clock_timestamp() - make_interval(secs => $3) AS "within_grace!"
          FROM locked l
          JOIN users.accounts a ON a.id = l.account_id AND a.disabled_at IS NULL
@@ -161,6 +166,62 @@ pub(super) async fn revoke(connection: &mut PgConnection, session: SessionId) ->
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Ends a session of this person; `false` when there is none to end.
+pub(super) async fn revoke_of(
+    connection: &mut PgConnection,
+    account: UserId,
+    session: SessionId,
+) -> Result<bool, sqlx::Error> {
+    let revoked = sqlx::query!(
+        "UPDATE users.sessions SET revoked_at = now()
+         WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL AND idle_expires_at > now() AND expires_at > now()",
+        session.uuid(),
+        account.uuid(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(revoked.rows_affected() == 1)
+}
+
+/// Ends all sessions of a person, or all but one. Those that ended by age are left to pruning.
+pub(crate) async fn revoke_all(
+    connection: &mut PgConnection,
+    account: UserId,
+    kept: Option<SessionId>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE users.sessions SET revoked_at = now()
+         WHERE account_id = $1 AND id IS DISTINCT FROM $2 AND revoked_at IS NULL AND expires_at > now()",
+        account.uuid(),
+        kept.map(SessionId::uuid),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn list_live(
+    connection: &mut PgConnection,
+    account: UserId,
+    current: SessionId,
+    page: &PageRequest,
+) -> Result<Vec<LiveSession>, sqlx::Error> {
+    sqlx::query_as!(
+        LiveSession,
+        r#"SELECT id AS "id: SessionId", created_at, rotated_at AS last_used_at,
+                  least(idle_expires_at, expires_at) AS "expires_at!", id = $2 AS "current!"
+           FROM users.sessions
+           WHERE account_id = $1 AND id < $3 AND revoked_at IS NULL AND idle_expires_at > now() AND expires_at > now()
+           ORDER BY id DESC LIMIT $4"#,
+        account.uuid(),
+        current.uuid(),
+        page.before,
+        page.fetch(),
+    )
+    .fetch_all(connection)
+    .await
 }
 
 /// Removes a batch of what sessions that ended by age leave behind, tokens first: a session that was refreshed for a month has

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::PublishedKey;
+use super::{PUBLISHED_FOR, PublishedKey};
 use crate::Users;
 
 pub(crate) fn routes() -> Routes<Users> {
@@ -58,6 +58,7 @@ impl From<&PublishedKey> for KeyBody {
 #[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "signing_key_list",
     responses((status = 200, description = "The key set.", body = KeySetBody)))]
 async fn signing_key_list(State(users): State<Users>) -> Result<impl IntoResponse, Problem> {
-    let keys = users.keys()?.published().iter().map(KeyBody::from).collect();
-    Ok(([(CACHE_CONTROL, "public, max-age=600")], Json(KeySetBody { keys })))
+    let keys = users.fresh_keys().await?.published().iter().map(KeyBody::from).collect();
+    let kept = format!("public, max-age={}", PUBLISHED_FOR.as_secs());
+    Ok(([(CACHE_CONTROL, kept)], Json(KeySetBody { keys })))
 }

@@ -180,6 +180,7 @@ impl Webhooks {
                 let context = RequestContext {
                     request_id: letter.request_id.clone().unwrap_or_else(|| letter.id.to_string()),
                     traceparent: letter.traceparent.clone(),
+                    client: None,
                 };
                 with_context(context, or_crashed(self.post(&call.target, letter, sent_at.timestamp()))).await
             }

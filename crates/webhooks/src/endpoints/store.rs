@@ -69,7 +69,7 @@ pub(super) async fn insert_secret(
     Ok(())
 }
 
-pub(super) async fn list(
+pub(crate) async fn list(
     connection: &mut PgConnection,
     organization: OrgId,
     page: &PageRequest,

@@ -34,6 +34,16 @@ impl Job for Tell {
     const NAME: &'static str = "test.tell";
 }
 
+/// An organization that is gone.
+#[derive(Serialize, Deserialize)]
+struct Close {
+    organization: OrgId,
+}
+
+impl Job for Close {
+    const NAME: &'static str = "test.close";
+}
+
 pub(crate) struct House {
     // Dropped first, so that nobody is connected when the database goes.
     pub(crate) worker: Worker,
@@ -140,6 +150,18 @@ impl House {
         tx.commit().await.expect("committed");
     }
 
+    /// The organization is gone; nothing is done about it yet.
+    pub(crate) async fn close(&self) {
+        let mut tx = self.db.begin().await.expect("begins");
+        enqueue(&mut tx, &Close { organization: self.org }).await.expect("enqueued");
+        tx.commit().await.expect("committed");
+    }
+
+    /// What organizations take with them.
+    pub(crate) async fn records(&self, organizations: &[OrgId]) -> Value {
+        self.webhooks.export_records(organizations).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Value {
         self.api.get(&self.path(path)).bearer(&self.member(Role::Viewer)).send().await.expect(200)
     }
@@ -234,6 +256,11 @@ fn webhooks(
 fn worker(databases: &Databases, webhooks: &Webhooks, config: JobsConfig) -> Worker {
     let mut jobs = Jobs::new();
     webhooks.jobs(&mut jobs);
+    let closing = webhooks.clone();
+    jobs.register::<Close, _, _>(move |close, running| {
+        let webhooks = closing.clone();
+        async move { webhooks.close_organization(&running, close.organization).await }
+    });
     let webhooks = webhooks.clone();
     jobs.register::<Tell, _, _>(move |tell, running| {
         let webhooks = webhooks.clone();

@@ -31,7 +31,7 @@ async fn the_handler_gets_what_was_read_on_behalf_of_the_request_that_brought_it
         livemode: Some(false),
         occurred_at: start_of_time() - TimeDelta::seconds(5),
     };
-    let context = RequestContext { request_id: "from-the-sender".to_owned(), traceparent: None };
+    let context = RequestContext { request_id: "from-the-sender".to_owned(), traceparent: None, client: None };
     let heard: Vec<_> =
         ear.heard().into_iter().map(|(event, seen)| (event, seen.map(|seen| seen.request_id))).collect();
     assert_eq!(heard, [(expected, Some(context.request_id))]);

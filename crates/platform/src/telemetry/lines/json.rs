@@ -195,6 +195,7 @@ mod tests {
         let context = || RequestContext {
             request_id: "r-1".to_owned(),
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+            client: None,
         };
         let log =
             |work: fn()| logged_json(|| with_context(context(), async move { work() }).now_or_never().expect("ready"));

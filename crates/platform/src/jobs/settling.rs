@@ -9,7 +9,8 @@ use super::run::{Finished, Verdict};
 use super::store::{self, Claimed, Failure};
 use crate::db::Db;
 
-/// How often settling is tried during a shutdown; one broken connection must not make finished jobs run again.
+/// How often settling is tried during a shutdown; broken connections must not make finished jobs run again. Each try may meet
+/// another of them, so it is one more than the platform's pool has unless configured otherwise.
 const LAST_TRIES: u32 = 5;
 
 /// The most tries settled in one statement.

@@ -30,7 +30,7 @@ impl House {
             url: Secret::from(url.clone()),
             roles: true,
             role_prefix: Some(database.role_prefix().to_owned()),
-            connections: BTreeMap::from([("platform".to_owned(), 6), (SAMPLE.to_owned(), 6)]),
+            connections: BTreeMap::from([("platform".to_owned(), 4), (SAMPLE.to_owned(), 6)]),
             statement_timeout_ms: 30_000,
             lock_timeout_ms: 30_000,
             acquire_timeout_ms: 30_000,

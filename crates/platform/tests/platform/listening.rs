@@ -31,8 +31,8 @@ async fn listening_takes_no_connection_from_those_who_work() {
         () = ring => {}
     }
     let mut all = Vec::new();
-    for _ in 0..6 {
-        all.push(house.databases.platform().read().await.expect("all six connections of the pool are free"));
+    for _ in 0..4 {
+        all.push(house.databases.platform().read().await.expect("all four connections of the pool are free"));
     }
     shutdown.begin();
     listener.await.expect("an orderly end");

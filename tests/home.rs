@@ -1,10 +1,12 @@
 //! The whole house on real sockets: its own database, the clock standing still, the worker stepped by hand.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use platform::caller::{OrgId, Role, UserId};
 use platform::clock::Clock;
 use platform::db::PLATFORM;
+use platform::outbound::{Outbound, OutboundConfig};
 use platform::shutdown::Shutdown;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -37,7 +39,16 @@ impl Home {
     /// With a changed configuration.
     pub(crate) async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
         // The reference library that verifies signatures compares them with the real time.
-        Self::open_at(Clock::fixed(Clock::system().now()), change).await
+        Self::open_at(Clock::fixed(Clock::system().now()), change, caller).await
+    }
+
+    /// With a changed configuration, where names lead to the addresses that this says, each time anew.
+    pub(crate) async fn open_with_names(
+        change: impl FnOnce(&mut Config),
+        look_up: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        let caller = |config: &OutboundConfig| Outbound::with_names(config, look_up).expect("a client");
+        Self::open_at(Clock::fixed(Clock::system().now()), change, caller).await
     }
 
     /// With a stand-in for the payment provider, which tells the house what happens and goes by its clock.
@@ -46,17 +57,22 @@ impl Home {
         let theirs = clock.clone();
         let payments = stand_in(dev_stripe::Time::from_fn(move || theirs.now())).await;
         let url = payments.url().to_owned();
-        let home = Self::open_at(clock, |config| config.billing.stripe.api_url = url).await;
+        let home = Self::open_at(clock, |config| config.billing.stripe.api_url = url, caller).await;
         payments.control().send_events_to(inbound(&home.api));
         (home, payments)
     }
 
-    async fn open_at(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
+    async fn open_at(
+        clock: Clock,
+        change: impl FnOnce(&mut Config),
+        caller: impl FnOnce(&OutboundConfig) -> Outbound,
+    ) -> Self {
         let database = TestDatabase::create(&migrations()).await;
         let mut config = config(&database);
         change(&mut config);
         let shutdown = Shutdown::new();
-        let house = House::assemble(config.clone(), &clock, &shutdown).expect("a house");
+        let outbound = caller(&config.outbound);
+        let house = House::assemble_with(config.clone(), &clock, &shutdown, outbound).expect("a house");
         house.seed().await.expect("catalogue and keys");
         let listeners = Listeners::bind(&config, true).await.expect("free ports");
         let parts = Parts { worker: false, developer: false };
@@ -149,6 +165,11 @@ pub(crate) async fn send(ask: RequestBuilder) -> Answer {
     let response = ask.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, text: response.text().await.expect("a body") }
+}
+
+/// What calls others as the configuration says.
+fn caller(config: &OutboundConfig) -> Outbound {
+    Outbound::new(config).expect("a client")
 }
 
 /// A client that does not follow redirects: they are answers to look at.

@@ -1,8 +1,10 @@
 //! Size, names, leftovers, and pages that say what is so. Each check is a function over the files of the repository and has
 //! a negative control.
 
+mod alerts;
 mod asvs;
 mod docs;
+mod examples;
 mod leftovers;
 mod names;
 mod readmes;
@@ -13,7 +15,7 @@ use crate::tree::{Findings, Tree};
 
 type Check = fn(&Tree) -> Findings;
 
-const CHECKS: [(&str, Check); 16] = [
+const CHECKS: [(&str, Check); 17] = [
     ("file sizes", sizes::files_are_short),
     ("function sizes", sizes::functions_are_short),
     ("parameters", sizes::functions_take_few_parameters),
@@ -29,6 +31,7 @@ const CHECKS: [(&str, Check); 16] = [
     ("links", docs::links_lead_somewhere),
     ("invariants", docs::invariants_name_their_tests),
     ("mistakes", docs::mistakes_name_places_and_tests),
+    ("alerts", alerts::alerts_are_measured_and_explained),
     ("requirements of the standard", asvs::requirements_name_their_tests),
 ];
 

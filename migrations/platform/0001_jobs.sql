@@ -45,6 +45,29 @@ CREATE TABLE platform.dead_jobs (
     died_at      timestamptz NOT NULL DEFAULT now()
 );
 
+-- Operators look for the dead of one name (or of one name and key), of one queue, and since a moment.
+CREATE INDEX dead_jobs_name ON platform.dead_jobs (name, unique_key);
+CREATE INDEX dead_jobs_queue ON platform.dead_jobs (queue, id);
+CREATE INDEX dead_jobs_died ON platform.dead_jobs (died_at);
+
+-- All jobs as operators see them. What is not dead has no index beyond those that the queue needs, as each would slow down
+-- every job: an operator who looks for something rare among a million jobs waits for a second.
+CREATE VIEW platform.job_entries AS
+SELECT id,
+       CASE WHEN run_at <= now() THEN 'waiting' WHEN lease IS NULL THEN 'scheduled' ELSE 'running' END AS state,
+       queue, name, args, priority, attempts, max_attempts, unique_key, request_id, traceparent,
+       last_error AS error, created_at,
+       -- When it is or was due; while it runs, when its lease ends.
+       run_at,
+       NULL::timestamptz AS died_at,
+       -- By this the planner leaves out the half that nobody asked for.
+       false AS is_dead
+  FROM platform.jobs
+ UNION ALL
+SELECT id, 'dead', queue, name, args, priority, attempts, max_attempts, unique_key, request_id, traceparent,
+       error, created_at, NULL, died_at, true
+  FROM platform.dead_jobs;
+
 -- One row for each scheduled job; whoever moves next_at first enqueues the run.
 CREATE TABLE platform.schedules (
     name    text        PRIMARY KEY,

@@ -34,6 +34,9 @@ CREATE TABLE webhooks.deliveries (
 -- Lists read each status along this index, newest first, and merge when all are wanted.
 CREATE INDEX deliveries_endpoint ON webhooks.deliveries (endpoint_id, status, id);
 
+-- Operators look for the dead of every endpoint among the many that arrived.
+CREATE INDEX deliveries_dead ON webhooks.deliveries (id) WHERE status = 'dead';
+
 CREATE TABLE webhooks.delivery_attempts (
     id          uuid        NOT NULL PRIMARY KEY,
     delivery_id uuid        NOT NULL,

@@ -24,6 +24,9 @@ CREATE TABLE webhooks.inbox (
 
 -- Old receipts are found along the primary key: an id begins with the time of its making (webhooks.first_id).
 
+-- Operators look for events of one type.
+CREATE INDEX inbox_event_type ON webhooks.inbox (event_type, id);
+
 CREATE FUNCTION webhooks.refuse_change() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$

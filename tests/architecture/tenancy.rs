@@ -31,17 +31,43 @@ const OF_NO_SINGLE_ORGANIZATION: &[(&str, &str, &str)] = &[
         "list_of",
         "people list the organizations they belong to, by their own id",
     ),
+    ("crates/webhooks/src/messages/store.rs", "list_subscribers", TOGETHER),
+    ("crates/webhooks/src/messages/store.rs", "insert", TOGETHER),
+    ("crates/webhooks/src/deliveries/store.rs", "insert", TOGETHER),
+    ("crates/webhooks/src/deliveries/store.rs", "draw_attention", TOGETHER),
     ("crates/webhooks/src/deliveries/store/claims.rs", "lock_ready", DELIVERY_LOOP),
     ("crates/webhooks/src/deliveries/store/claims.rs", "take", DELIVERY_LOOP),
     ("crates/webhooks/src/deliveries/store/claims.rs", "list_keys", DELIVERY_LOOP),
     ("crates/webhooks/src/deliveries/store/claims.rs", "list_quiet", DELIVERY_LOOP),
     ("crates/webhooks/src/deliveries/store/claims.rs", "list_letters", DELIVERY_LOOP),
+    (
+        "crates/webhooks/src/deliveries/store/expiry.rs",
+        "list",
+        "the daily maintenance serves every organization at once",
+    ),
+    (
+        "crates/webhooks/src/deliveries/store/expiry.rs",
+        "give_up",
+        "the daily maintenance serves every organization at once",
+    ),
+    ("crates/webhooks/src/deliveries/store/gauges.rs", "sample", DELIVERY_LOOP),
     ("crates/webhooks/src/deliveries/store/settlements.rs", "lock", DELIVERY_LOOP),
     ("crates/webhooks/src/deliveries/store/settlements.rs", "settle", DELIVERY_LOOP),
+    ("crates/webhooks/src/deliveries/store/settlements.rs", "save_health", DELIVERY_LOOP),
     ("crates/webhooks/src/deliveries/store/settlements.rs", "change_endpoints", DELIVERY_LOOP),
+    ("crates/webhooks/src/deliveries/store/standings.rs", "list_endpoints", OPERATORS),
+    ("crates/webhooks/src/deliveries/store/standings.rs", "list", OPERATORS),
+    ("crates/webhooks/src/operations/store.rs", "list_ids_to", OPERATORS),
+    ("crates/webhooks/src/operations/store.rs", "list_ids", OPERATORS),
+    ("crates/webhooks/src/operations/store.rs", "count_to", OPERATORS),
+    ("crates/webhooks/src/operations/store.rs", "count", OPERATORS),
+    ("crates/webhooks/src/operations/store.rs", "find_deliveries", OPERATORS),
+    ("crates/webhooks/src/operations/store.rs", "list_attempts", OPERATORS),
 ];
 
+const OPERATORS: &str = "the people on call look after every organization; no request leads here";
 const OF_A_PERSON: &str = "it is about what one person has everywhere, by their own id";
+const TOGETHER: &str = "messages of several organizations are written together, each with its own";
 const DELIVERY_LOOP: &str = "the delivery loop serves every organization at once";
 
 /// Invariant 7.

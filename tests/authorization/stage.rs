@@ -85,6 +85,7 @@ impl Stage {
                 (path.replace("{user_id}", &self.colleague(owned).await), row.body.clone())
             }
             _ if path.contains("/invitations/{id}") => (path.replace("{id}", &self.invitation(owned).await), None),
+            "replay_create" => (self.endpoint_or_delivery(&path).await, Some(last_hour())),
             _ if path.contains("{id}") => (self.endpoint_or_delivery(&path).await, row.body.clone()),
             _ => (path, row.body.clone()),
         };
@@ -222,6 +223,11 @@ fn behind(caller: &str) -> &str {
 fn new_token(scope: &str) -> Value {
     let expires_at = Clock::system().now() + Duration::from_hours(24);
     json!({ "name": "A program", "scopes": [scope], "expires_at": expires_at })
+}
+
+/// A period to be replayed.
+fn last_hour() -> Value {
+    json!({ "since": Clock::system().now() - Duration::from_hours(1) })
 }
 
 async fn made_token(home: &Home, owner: &Person, scope: &str) -> Value {

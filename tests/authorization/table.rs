@@ -42,6 +42,11 @@ impl Row {
         if self.case.is_empty() { self.operation.to_owned() } else { format!("{}, {}", self.operation, self.case) }
     }
 
+    /// Whether what it is about cannot be asked for again while the first is not finished.
+    pub(super) fn is_taken(&self) -> bool {
+        self.operation == "replay_create"
+    }
+
     /// Whether the request is about something of the caller's own.
     pub(super) fn is_personal(&self) -> bool {
         self.case == LEAVING || OF_ONES_OWN.contains(&self.operation)
@@ -199,6 +204,11 @@ fn webhooks() -> Vec<Row> {
         row("delivery_show", None, members_read([200, 403, 200, 200, 200])),
         row("endpoint_create", endpoint, members_write([403, 403, 403, 201, 201])),
         row("endpoint_update", json!({ "description": "ours" }), members_write([403, 403, 403, 200, 200])),
+        row("endpoint_secret_rotate", json!({ "overlap_seconds": 0 }), members_write([403, 403, 403, 200, 200])),
+        row("endpoint_enable", None, members_write([403, 403, 403, 204, 204])),
+        row("endpoint_test", None, members_write([403, 403, 403, 202, 202])),
+        row("replay_create", None, members_write([403, 403, 403, 202, 202])),
+        row("delivery_retry", None, members_write([403, 403, 403, 202, 202])),
         row("endpoint_delete", None, members_write([403, 403, 403, 204, 204])),
     ]
 }

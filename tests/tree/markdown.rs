@@ -69,6 +69,23 @@ pub(crate) fn rows(page: &str) -> Vec<(usize, Vec<&str>)> {
     found
 }
 
+/// The code blocks in this language.
+pub(crate) fn blocks(page: &str, language: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let (mut fenced, mut wanted) = (false, false);
+    for line in page.lines() {
+        if let Some(opens) = line.strip_prefix("```") {
+            fenced = !fenced;
+            wanted = fenced && opens == language;
+            found.extend(wanted.then(String::new));
+        } else if let Some(block) = found.last_mut().filter(|_| wanted) {
+            block.push_str(line);
+            block.push('\n');
+        }
+    }
+    found
+}
+
 /// The lines outside of code blocks, with their numbers.
 fn prose(page: &str) -> Vec<(usize, &str)> {
     let mut fenced = false;
@@ -97,5 +114,13 @@ mod tests {
         assert_eq!(entries(PAGE), ["c"]);
         assert_eq!(links(PAGE), [(7, "one.md#two")]);
         assert_eq!(rows(PAGE), [(11, vec!["`c`"])]);
+    }
+
+    #[test]
+    fn code_blocks_are_found_by_their_language() {
+        let page = "```sh\na\n\nb\n```\n```\nc\n```\nd\n```shell\ne\n```\n```sh\n```\n";
+        assert_eq!(blocks(page, "sh"), ["a\n\nb\n", ""]);
+        assert_eq!(blocks(page, "shell"), ["e\n"]);
+        assert!(blocks(page, "python").is_empty());
     }
 }

@@ -1,5 +1,13 @@
 pub(crate) mod bare;
+mod figures;
+pub(crate) mod floor;
+mod generator;
+mod jobs;
+mod page;
+mod plot;
+mod sink;
 mod users;
+mod webhooks;
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +21,22 @@ use crate::statistics::{median, percentile};
 use crate::usage;
 use crate::workspace::Workspace;
 
-pub(crate) use users::{Effort, users};
+pub(crate) use jobs::jobs;
+pub(crate) use users::users;
+pub(crate) use webhooks::{Part, webhooks};
+
+/// How long is measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Effort {
+    pub(crate) rounds: u32,
+    pub(crate) seconds: u32,
+}
+
+impl Effort {
+    fn round(self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+}
 
 /// How long a service is left alone before its memory counts as that of an idle one.
 const SETTLING: Duration = Duration::from_secs(2);

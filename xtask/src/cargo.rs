@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -45,6 +45,15 @@ impl Cargo {
         let output = self.command.stderr(Stdio::inherit()).output();
         let Output { status, stdout, .. } = output.map_err(|source| self.cannot_run(source))?;
         if status.success() { Ok(stdout) } else { Err(Failure::Command(self.line)) }
+    }
+
+    /// Runs it to its end, handing over each line of its result as it comes; says whether it succeeded.
+    pub(crate) fn lines(mut self, mut hear: impl FnMut(&str)) -> Result<bool, Failure> {
+        let mut child = self.command.stdout(Stdio::piped()).spawn().map_err(|source| self.cannot_run(source))?;
+        for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
+            hear(&line.map_err(|source| self.cannot_run(source))?);
+        }
+        Ok(child.wait().map_err(|source| self.cannot_run(source))?.success())
     }
 
     fn cannot_run(&self, source: io::Error) -> Failure {

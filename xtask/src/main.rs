@@ -66,6 +66,9 @@ enum Task {
     /// What `bench users` compares with.
     #[command(hide = true)]
     BareService,
+    /// What `bench webhooks` compares with.
+    #[command(hide = true)]
+    Floor,
     /// Measure how long a debug build takes after one handler was edited.
     ///
     /// It builds once, then adds a line of comment to the file and builds again, several times; each line moves all
@@ -90,6 +93,8 @@ enum Task {
 enum Proofs {
     /// Logins: an unknown address takes as long as a known one, and a storm of them costs bounded memory.
     Security,
+    /// Jobs, events and webhooks: nothing is lost and nothing doubled when processes, clocks and PostgreSQL fail.
+    Webhooks,
 }
 
 #[derive(Subcommand)]
@@ -102,14 +107,35 @@ enum Bench {
     },
     /// Measure reads, writes and lists of the module users beside a bare axum and sqlx service that does the same, on a
     /// PostgreSQL that writes durably, and write docs/benchmarks/users.md.
-    Users {
-        /// How many rounds of each side.
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-        rounds: u32,
-        /// How long a round takes.
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-        seconds: u32,
+    Users(Rounds),
+    /// Measure outgoing and incoming webhooks beside the least that sends any, on a PostgreSQL that writes durably, and write
+    /// docs/benchmarks/webhooks.md.
+    Webhooks {
+        #[command(flatten)]
+        rounds: Rounds,
+        /// Measure a part alone, and only show it.
+        #[arg(long)]
+        only: Option<bench::Part>,
     },
+    /// Measure the job queue beside bare SQL, on a PostgreSQL that writes durably, and write docs/benchmarks/jobs.md.
+    Jobs(Rounds),
+}
+
+/// How much is measured.
+#[derive(clap::Args)]
+struct Rounds {
+    /// How many rounds of each side.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How long a round takes.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+}
+
+impl From<Rounds> for bench::Effort {
+    fn from(Rounds { rounds, seconds }: Rounds) -> Self {
+        Self { rounds, seconds }
+    }
 }
 
 fn main() -> ExitCode {
@@ -129,9 +155,13 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Openapi { check } => openapi::run(&workspace, check),
         Task::Sizes => sizes::run(&workspace),
         Task::Bench(Bench::Startup { runs }) => bench::startup(&workspace, runs),
-        Task::Bench(Bench::Users { rounds, seconds }) => bench::users(&workspace, bench::Effort { rounds, seconds }),
+        Task::Bench(Bench::Users(rounds)) => bench::users(&workspace, rounds.into()),
+        Task::Bench(Bench::Webhooks { rounds, only }) => bench::webhooks(&workspace, rounds.into(), only),
+        Task::Bench(Bench::Jobs(rounds)) => bench::jobs(&workspace, rounds.into()),
         Task::Proofs(Proofs::Security) => proofs::security(&workspace),
+        Task::Proofs(Proofs::Webhooks) => proofs::webhooks(&workspace),
         Task::BareService => bench::bare::serve(),
+        Task::Floor => bench::floor::send(),
         Task::RebuildTime { file, runs } => rebuild_time::run(&workspace, &file, runs),
         Task::TemplateCheck => template_check::run(&workspace),
     }

@@ -1,5 +1,6 @@
 mod page;
 mod security;
+mod webhooks;
 
 use crate::database::ScratchDatabase;
 use crate::failure::Failure;
@@ -24,5 +25,15 @@ pub(crate) fn security(workspace: &Workspace) -> Result<(), Failure> {
     proofs.extend(security::storm(&program)?);
     let date = database.ask("SELECT current_date::text")?;
     page::write(workspace, "Security", &date, &proofs)?;
+    Proof::all_hold(&proofs)
+}
+
+/// Proves the invariants of background work and webhooks: the tests of tests/faults, at full counts.
+pub(crate) fn webhooks(workspace: &Workspace) -> Result<(), Failure> {
+    let _turn = workspace.take_turn()?;
+    let proofs = webhooks::invariants(workspace)?;
+    let database = ScratchDatabase::create(workspace, "proofs_webhooks")?;
+    let date = database.ask("SELECT current_date::text")?;
+    page::write(workspace, "Webhooks", &date, &proofs)?;
     Proof::all_hold(&proofs)
 }

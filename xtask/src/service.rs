@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause between two questions: short against what is measured, long enough to leave the processor to the service.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// What production insists on beside a database. Nothing is sent anywhere: no measured service works on jobs.
+/// What production insists on beside a database. Nothing is sent anywhere by a service that works on no jobs.
 const SETTINGS: [(&str, &str); 7] = [
     ("APP_ENVIRONMENT", "production"),
     ("APP__BILLING__STRIPE__API_KEY", "sk_live_of_nobody"),
@@ -25,10 +25,14 @@ const SETTINGS: [(&str, &str); 7] = [
     ("APP__MAIL__SMTP_URL", "smtps://bench:bench@127.0.0.1"),
     ("APP__SECRETS__ROOTS__1", "known to everybody and used by measurements only"),
     ("APP__SERVICE__PUBLIC_URL", "https://bench.test"),
-    ("APP__WEBHOOKS__SOURCES__STRIPE__SECRETS__1", "whsec_of_nobody"),
+    ("APP__WEBHOOKS__SOURCES__STRIPE__SECRETS__1", SIGNING_SECRET),
 ];
 
+/// What signs the events of the payment provider.
+pub(crate) const SIGNING_SECRET: &str = "whsec_of_nobody";
+
 /// The built service and what it is started with.
+#[derive(Clone)]
 pub(crate) struct Program {
     pub(crate) file: PathBuf,
     pub(crate) database: String,
@@ -103,7 +107,22 @@ impl Service {
     /// Starts the service, and returns it with the time it took until it said that it is ready.
     pub(crate) fn start(program: &Program) -> Result<(Duration, Self), Failure> {
         let [address, operations] = free_addresses()?;
-        let mut command = program.command("serve")?;
+        Self::launch(program, "serve", address, operations)
+    }
+
+    /// Starts a process that works on jobs and deliveries. Its address is the one for operators.
+    pub(crate) fn start_working(program: &Program) -> Result<Self, Failure> {
+        let [_, operations] = free_addresses()?;
+        Ok(Self::launch(program, "work", operations, operations)?.1)
+    }
+
+    fn launch(
+        program: &Program,
+        subcommand: &str,
+        address: SocketAddr,
+        operations: SocketAddr,
+    ) -> Result<(Duration, Self), Failure> {
+        let mut command = program.command(subcommand)?;
         command.env("APP__HTTP__ADDRESS", address.to_string());
         command.env("APP__HTTP__OPERATIONS_ADDRESS", operations.to_string());
         let started = Instant::now();

@@ -49,6 +49,26 @@ impl Cluster {
         Self::start_with(kind, directory, Settings::default())
     }
 
+    /// Joins the cluster of this directory if it is running; makes and starts nothing.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    pub fn join(kind: Kind, directory: &Path) -> Result<Option<Self>, Error> {
+        if !directory.exists() {
+            return Ok(None);
+        }
+        let place = Place::prepare(directory)?;
+        let _turn = place.take_turn()?;
+        let server = Server { kind, place, search: Search::this_machine() };
+        let Some(port) = server.running()? else { return Ok(None) };
+        let users = server.place.users();
+        let entered = Entry::join(&users).map_err(Error::io(format!("enter this process in {}", users.display())))?;
+        // Where the list is closed, the server is on its way out.
+        let Some(entry) = entered else { return Ok(None) };
+        let password = read_password(&server)?;
+        Ok(Some(Self { server, port, password, started_here: false, entry: Some(entry) }))
+    }
+
     /// As [`Cluster::start`], where something differs from the ordinary.
     ///
     /// # Errors

@@ -40,6 +40,21 @@ fn concurrent_starts_share_one_server_and_the_last_user_stops_it() {
 }
 
 #[test]
+fn joining_starts_nothing() {
+    let root = directory();
+    assert!(Cluster::join(Kind::Development, &root.path().join("missing")).expect("looked").is_none());
+    assert!(Cluster::join(Kind::Development, root.path()).expect("looked").is_none());
+    assert!(!root.path().join("data").exists());
+    let cluster = start(Kind::Development, &root);
+    let joined = Cluster::join(Kind::Development, root.path()).expect("looked").expect("it runs");
+    assert_eq!(joined.url("postgres"), cluster.url("postgres"));
+    drop(cluster);
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, joined.port())).is_ok(), "the last user has not left");
+    drop(joined);
+    assert!(Cluster::join(Kind::Development, root.path()).expect("looked").is_none());
+}
+
+#[test]
 fn development_data_outlives_a_killed_user_and_a_crash() {
     let root = directory();
     let mut child = Command::new(env!("CARGO_BIN_EXE_use-until-killed"))

@@ -25,6 +25,7 @@ pub use json::{Json, Path, Query};
 pub use openapi::{Document, Routes};
 pub use page::{MAX_LIMIT, Page, PageRequest};
 pub use problem::{FieldError, Problem, invalid};
+pub use rate_limit::TakenTurn;
 pub use raw_body::RawBody;
 pub use secret_text::SecretText;
 pub use server::{ServerConfig, bind, serve};

@@ -7,9 +7,9 @@
 //! more than once: make it idempotent, or settle it inside its own transaction with [`Running::settle`].
 
 mod config;
-pub mod dead;
 mod dispatch;
 mod lanes;
+pub mod operator;
 mod pump;
 mod registry;
 mod run;
@@ -115,8 +115,14 @@ pub async fn enqueue_with<J: Job>(tx: &mut Tx, job: &J, options: EnqueueOptions)
 ///
 /// # Errors
 /// When the arguments are not JSON, or the database refuses or is away.
-pub async fn enqueue_named<A: Serialize>(tx: &mut Tx, name: &str, queue: &str, args: &A) -> Result<(), sqlx::Error> {
-    let (target, options) = (Target { name, queue }, EnqueueOptions::default());
+pub async fn enqueue_named<A: Serialize>(
+    tx: &mut Tx,
+    name: &str,
+    queue: &str,
+    args: &A,
+    options: EnqueueOptions,
+) -> Result<(), sqlx::Error> {
+    let target = Target { name, queue };
     insert(tx, NewJob { target, args: to_json(args)?, max_attempts: MAX_ATTEMPTS, options }).await
 }
 
@@ -188,5 +194,14 @@ impl Running {
     /// When the lease was lost, as another worker has taken over. PostgreSQL then refuses to commit the transaction.
     pub async fn settle(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
         store::settle_within(tx, self.id, self.lease).await
+    }
+
+    /// Marks several jobs as done inside one transaction, that of their common effect: as [`Self::settle`], all or none.
+    ///
+    /// # Errors
+    /// When the lease of one of them was lost.
+    pub async fn settle_all<'a>(running: impl IntoIterator<Item = &'a Self>, tx: &mut Tx) -> Result<(), sqlx::Error> {
+        let held: Vec<(Uuid, Uuid)> = running.into_iter().map(|running| (running.id, running.lease)).collect();
+        store::settle_all_within(tx, &held).await
     }
 }

@@ -8,7 +8,6 @@ mod error;
 mod resolver;
 mod url;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -101,12 +100,16 @@ impl Outbound {
         Self::with(config, Names::System)
     }
 
-    /// A client that finds these names at these addresses and no others, for tests of what a name may point to.
+    /// A client that finds names where this says, each time anew, for tests of what a name may point to. Nothing is no such
+    /// name.
     ///
     /// # Errors
     /// As [`Outbound::new`].
-    pub fn with_names(config: &OutboundConfig, names: BTreeMap<String, Vec<IpAddr>>) -> Result<Self, OutboundError> {
-        Self::with(config, Names::Fixed(names))
+    pub fn with_names(
+        config: &OutboundConfig,
+        look_up: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static,
+    ) -> Result<Self, OutboundError> {
+        Self::with(config, Names::Given(Box::new(look_up)))
     }
 
     fn with(config: &OutboundConfig, names: Names) -> Result<Self, OutboundError> {

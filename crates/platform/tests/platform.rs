@@ -12,6 +12,8 @@ mod house;
 mod jobs;
 #[path = "platform/jobs_fail.rs"]
 mod jobs_fail;
+#[path = "platform/jobs_operator.rs"]
+mod jobs_operator;
 #[path = "platform/jobs_shutdown.rs"]
 mod jobs_shutdown;
 #[path = "platform/jobs_worker.rs"]

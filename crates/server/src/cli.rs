@@ -12,8 +12,11 @@ use platform::telemetry;
 use crate::check::{StartError, read, read_checked};
 use crate::config::HttpConfig;
 use crate::keys::KeysCommand;
+use crate::operator::deliveries::DeliveriesCommand;
+use crate::operator::inbox::InboxCommand;
+use crate::operator::jobs::JobsCommand;
 use crate::process::Parts;
-use crate::{Config, Environment, House, Listeners, doctor, keys, migrations, start};
+use crate::{Config, Environment, House, Listeners, doctor, keys, migrations, operator, start};
 
 /// A modular-monolith web service.
 ///
@@ -53,6 +56,21 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
+    },
+    /// Background jobs: list, show, retry, discard
+    Jobs {
+        #[command(subcommand)]
+        command: JobsCommand,
+    },
+    /// What sources told us: list, show, retry, discard
+    Inbox {
+        #[command(subcommand)]
+        command: InboxCommand,
+    },
+    /// What is sent to the endpoints of organizations: list, show, retry, discard
+    Deliveries {
+        #[command(subcommand)]
+        command: DeliveriesCommand,
     },
     /// The development database
     #[cfg(feature = "dev")]
@@ -95,6 +113,11 @@ pub(crate) fn say(text: &str) {
     writeln!(std::io::stdout(), "{text}").ok();
 }
 
+/// Prints a line beside the result: progress, hints, refusals.
+pub(crate) fn whisper(text: &str) {
+    writeln!(std::io::stderr(), "{text}").ok();
+}
+
 async fn execute(command: Option<Command>) -> Result<ExitCode, StartError> {
     match command {
         #[cfg(feature = "dev")]
@@ -110,6 +133,9 @@ async fn execute(command: Option<Command>) -> Result<ExitCode, StartError> {
         Some(Command::Config) => print_config()?,
         Some(Command::Doctor { replicas }) => return doctor::run(replicas).await,
         Some(Command::Keys { command }) => keys::run(command).await?,
+        Some(Command::Jobs { command }) => return operator::jobs::run(command).await,
+        Some(Command::Inbox { command }) => return operator::inbox::run(command).await,
+        Some(Command::Deliveries { command }) => return operator::deliveries::run(command).await,
         #[cfg(feature = "dev")]
         Some(Command::Db { command: DbCommand::Reset }) => crate::dev::reset().await?,
     }

@@ -112,6 +112,18 @@ pub(crate) async fn ensure_database(config: &mut Config) -> Result<Option<Cluste
     Ok(Some(cluster))
 }
 
+/// The database of a `dev` that is running, which the configuration then names; nothing is started for it.
+pub(crate) fn join_database(config: &mut Config) -> Result<Option<Cluster>, StartError> {
+    if !config.database.url.is_empty() {
+        return Ok(None);
+    }
+    let cluster = Cluster::join(Kind::Development, &data_directory())?;
+    if let Some(cluster) = &cluster {
+        config.database.url = cluster.url(DATABASE).into();
+    }
+    Ok(cluster)
+}
+
 /// What `dev` does before it serves, for `doctor`.
 pub(crate) async fn bring_up_to_date(config: &Config) -> Result<(), StartError> {
     let house = House::assemble(config.clone(), &Clock::system(), &Shutdown::new())?;

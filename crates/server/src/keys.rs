@@ -2,13 +2,11 @@
 //! hands.
 
 use clap::Subcommand;
-use platform::clock::Clock;
-use platform::shutdown::Shutdown;
 use users::SigningKeyEntry;
 
-use crate::House;
-use crate::check::{StartError, read_checked};
+use crate::check::StartError;
 use crate::cli::say;
+use crate::operator::Desk;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
@@ -31,13 +29,7 @@ pub(crate) enum KeysCommand {
 }
 
 pub(crate) async fn run(command: KeysCommand) -> Result<(), StartError> {
-    let (_, config) = read_checked()?;
-    if config.database.url.is_empty() {
-        return Err(StartError::Refused(
-            "say which database with DATABASE_URL; there are no keys without one".to_owned(),
-        ));
-    }
-    let house = House::assemble(config, &Clock::system(), &Shutdown::new())?;
+    let Desk { house, .. } = &Desk::open().await?;
     let (keys, json) = match command {
         KeysCommand::List { json } => (house.users.list_signing_keys().await, json),
         KeysCommand::Rotate { now, json } => (house.users.rotate_signing_keys(now).await, json),

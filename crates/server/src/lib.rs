@@ -11,6 +11,7 @@ mod demo;
 mod dev;
 mod doctor;
 mod keys;
+mod operator;
 mod process;
 pub mod wiring;
 

@@ -7,8 +7,10 @@ mod billing_hears_users;
 mod health;
 mod users_asks_billing;
 mod users_asks_webhooks;
+mod users_hears_webhooks;
 mod webhooks_hears_all;
 mod webhooks_hears_users;
+mod webhooks_hears_webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,11 +98,24 @@ impl House {
     /// # Errors
     /// [`WiringError`] when the configuration cannot be turned into parts.
     pub fn assemble(config: Config, clock: &Clock, shutdown: &Shutdown) -> Result<Self, WiringError> {
+        let outbound = Outbound::new(&config.outbound)?;
+        Self::assemble_with(config, clock, shutdown, outbound)
+    }
+
+    /// The same with a client for outgoing calls that somebody else made: tests say with it where names lead.
+    ///
+    /// # Errors
+    /// As [`House::assemble`].
+    pub fn assemble_with(
+        config: Config,
+        clock: &Clock,
+        shutdown: &Shutdown,
+        outbound: Outbound,
+    ) -> Result<Self, WiringError> {
         let databases = Databases::open(&config.database)?;
         let secrets = Secrets::new(config.secrets.clone());
         let mailbox = Mailbox::new(clock.clone());
         let mailer = Mailer::new(&config.mail, secrets.clone(), mailbox.clone())?;
-        let outbound = Outbound::new(&config.outbound)?;
         let events = Events::new();
         let mut jobs = Jobs::new();
 
@@ -128,6 +143,7 @@ impl House {
             db: databases.module(webhooks::MIGRATIONS.module),
             clock: clock.clone(),
             secrets: secrets.clone(),
+            events: events.clone(),
             outbound,
             handlers: inbound_handlers(&billing),
             config: config.webhooks.clone(),
@@ -142,6 +158,8 @@ impl House {
         billing_hears_users::wire(&events, &mut jobs, &billing);
         webhooks_hears_users::wire(&events, &mut jobs, &webhooks);
         webhooks_hears_all::wire(&events, &mut jobs, &webhooks);
+        webhooks_hears_webhooks::wire(&events, &mut jobs, &webhooks);
+        users_hears_webhooks::wire(&events, &mut jobs, &users);
 
         let worker = Worker::new(jobs, &databases, config.jobs.clone())?;
         let health = Health::new(health::checks(&databases), shutdown.clone());

@@ -6,6 +6,7 @@ mod letter;
 use platform::config::ServiceConfig;
 use platform::mail::Mail;
 
+use crate::notices::Notice;
 use crate::tokens::OneTimeToken;
 use letter::letter;
 
@@ -83,6 +84,18 @@ pub(crate) fn farewell(service: &ServiceConfig, to: &Addressee) -> Mail {
     letter(service, &to.mail_to, include_str!("mails/farewell.txt"), &[("name", &to.name)])
 }
 
+pub(crate) fn notice(service: &ServiceConfig, to: &Addressee, organization: &str, notice: &Notice) -> Mail {
+    let Notice { subject, event, advice } = notice;
+    let values = [
+        ("name", to.name.as_str()),
+        ("organization", organization),
+        ("subject", subject),
+        ("event", event),
+        ("advice", advice),
+    ];
+    letter(service, &to.mail_to, include_str!("mails/notice.txt"), &values)
+}
+
 /// A name that a mail program would not turn into a link: invitations reach people who know nobody here.
 fn plain(name: &str) -> &str {
     let letters: Vec<char> = name.chars().collect();
@@ -100,6 +113,11 @@ mod tests {
         let service = ServiceConfig { name: "Acme".to_owned(), public_url: "https://app.example".to_owned() };
         let to = Addressee { mail_to: "ann@example.com".to_owned(), name: "<script>".to_owned() };
         let token = OneTimeToken::new();
+        let news = |subject: &str| Notice {
+            subject: subject.to_owned(),
+            event: "[Click](https://evil.example) <script>".to_owned(),
+            advice: "Enable it.".to_owned(),
+        };
         let mails = [
             verify(&service, &to.mail_to, &token),
             sign_up_again(&service, &to.mail_to),
@@ -117,6 +135,7 @@ mod tests {
             personal_token_created(&service, &to),
             export_ready(&service, &to),
             farewell(&service, &to),
+            notice(&service, &to, "<script>", &news("Acme: an endpoint is disabled")),
         ];
         for mail in mails {
             let html = mail.html.expect("HTML");

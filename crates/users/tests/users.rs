@@ -24,6 +24,8 @@ mod issuer;
 mod limits;
 #[path = "users/members.rs"]
 mod members;
+#[path = "users/notices.rs"]
+mod notices;
 #[path = "users/organizations.rs"]
 mod organizations;
 #[path = "users/own_sessions.rs"]

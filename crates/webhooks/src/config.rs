@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use platform::config::Secret;
 use serde::{Deserialize, Serialize};
 
+use crate::sources::Key;
+
 /// The section `[webhooks]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +26,9 @@ pub struct Config {
 pub struct SourceConfig {
     /// How it signs.
     pub scheme: Scheme,
-    /// How old a signature may be, and how far ahead its clock, in seconds.
+    /// How old a signature may be, and how far ahead its clock, in seconds; five minutes unless it is said. Schemes that
+    /// sign no time ignore it.
+    #[serde(default = "five_minutes")]
     pub tolerance_seconds: i64,
     /// The secrets it may sign with, by names of no meaning: while one is rotated there are two.
     pub secrets: BTreeMap<String, Secret>,
@@ -36,6 +40,14 @@ pub struct SourceConfig {
 pub enum Scheme {
     /// As Stripe does, in `Stripe-Signature`.
     Stripe,
+    /// As GitHub does, in `X-Hub-Signature-256`: the body alone, no time.
+    Github,
+    /// As Standard Webhooks 1.0 says, in `webhook-signature`; secrets are base64, with or without `whsec_` in front.
+    StandardWebhooks,
+}
+
+fn five_minutes() -> i64 {
+    300
 }
 
 impl Default for Config {
@@ -78,6 +90,8 @@ impl SourceConfig {
         for (id, secret) in &self.secrets {
             if secret.expose().trim().is_empty() {
                 complain(&format!(".secrets.{id}"), "is blank: anybody could sign with it");
+            } else if Key::of(self.scheme, secret).is_none() {
+                complain(&format!(".secrets.{id}"), "must be base64, with or without whsec_ in front");
             } else if strict && secret.is_placeholder() {
                 complain(&format!(".secrets.{id}"), "is a placeholder; the source shows the real one");
             }
@@ -142,9 +156,35 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_standard_webhooks_is_base64() {
+        let scheme = Scheme::StandardWebhooks;
+        for good in ["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "whsec_AAE="] {
+            assert_eq!(keys(&with("post", SourceConfig { scheme, ..source(&[good]) }), true), [""; 0], "{good}");
+        }
+        for odd in ["whsec_", "whsec_not base64", "whsec_C2FV-BQI_rsc", "plain text"] {
+            let config = with("post", SourceConfig { scheme, ..source(&["AAEC", odd]) });
+            assert_eq!(keys(&config, false), ["webhooks.sources.post.secrets.1"], "{odd}");
+            let elsewhere = with("post", SourceConfig { scheme: Scheme::Github, ..source(&[odd]) });
+            assert_eq!(keys(&elsewhere, false), [""; 0], "others take {odd} as it is");
+        }
+    }
+
+    #[test]
+    fn a_source_is_read_by_the_names_of_its_scheme() {
+        for (name, scheme) in
+            [("stripe", Scheme::Stripe), ("github", Scheme::Github), ("standard_webhooks", Scheme::StandardWebhooks)]
+        {
+            let written = serde_json::json!({ "scheme": name, "secrets": { "1": "AAEC" } });
+            let read: SourceConfig = serde_json::from_value(written).expect("a source");
+            assert_eq!((read.scheme, read.tolerance_seconds), (scheme, 300));
+        }
+    }
+
+    #[test]
     fn printing_shows_no_secret() {
         let config = with("stripe", source(&["whsec_hunter2", ""]));
-        let complaints = format!("{:?}", config.complaints(true));
+        let unreadable = SourceConfig { scheme: Scheme::StandardWebhooks, ..source(&["hunter2, plainly"]) };
+        let complaints = format!("{:?}{:?}", config.complaints(true), with("post", unreadable).complaints(true));
         let shown = format!("{config:?}{}{complaints}", serde_json::to_string(&config).expect("serializes"));
         assert!(!shown.contains("hunter2"), "{shown}");
     }

@@ -1,19 +1,27 @@
 //! Deliveries: one message to one endpoint, tried until it arrives or the schedule ends.
 
+mod expiry;
+mod gauges;
+mod health;
 pub(crate) mod http;
+mod mending;
+mod retrying;
 mod sending;
 mod settling;
+mod shares;
 pub(crate) mod store;
 mod verdict;
 
 use chrono::{DateTime, Utc};
 use platform::caller::Member;
 use platform::http::{Page, PageRequest};
+use serde::Serialize;
 
 use crate::endpoints::{self, EndpointId};
 use crate::messages::MessageId;
 use crate::{Error, Webhooks, policy};
 
+pub use mending::DeliveryOutcome;
 pub(crate) use sending::Sending;
 
 /// How many attempts of a delivery are shown, the newest ones.
@@ -30,9 +38,10 @@ platform::id! {
 }
 
 /// How a delivery is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
-pub(crate) enum DeliveryStatus {
+pub enum DeliveryStatus {
     /// Waiting, or on its way.
     Pending,
     /// The endpoint took it.
@@ -42,10 +51,12 @@ pub(crate) enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
-    pub(crate) const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Dead];
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Dead];
 
     /// The stored name.
-    pub(crate) fn as_str(self) -> &'static str {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Delivered => "delivered",
@@ -91,6 +102,19 @@ pub(crate) struct NewDelivery {
 impl NewDelivery {
     pub(crate) fn to(endpoint: EndpointId) -> Self {
         Self { id: DeliveryId::new(), endpoint }
+    }
+}
+
+/// A delivery of a message that was sent before, about to begin.
+pub(crate) struct Repetition {
+    pub(crate) id: DeliveryId,
+    pub(crate) message: MessageId,
+    pub(crate) event_type: String,
+}
+
+impl Repetition {
+    pub(crate) fn of(message: MessageId, event_type: String) -> Self {
+        Self { id: DeliveryId::new(), message, event_type }
     }
 }
 

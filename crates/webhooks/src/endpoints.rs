@@ -1,7 +1,10 @@
 //! Endpoints: where an organization wants to be told, and about what.
 
+pub(crate) mod enabling;
 pub(crate) mod http;
+pub(crate) mod secret_rotation;
 pub(crate) mod store;
+pub(crate) mod trials;
 
 use chrono::{DateTime, Utc};
 use platform::caller::Member;
@@ -41,7 +44,32 @@ pub(crate) struct Endpoint {
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
     pub(crate) disabled_at: Option<DateTime<Utc>>,
+    /// None also where the release before this one disabled it.
+    pub(crate) disabled_reason: Option<DisabledReason>,
+    /// Set while its breaker is not closed.
+    pub(crate) paused_until: Option<DateTime<Utc>>,
     pub(crate) failing_since: Option<DateTime<Utc>>,
+}
+
+/// Why an endpoint is disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub(crate) enum DisabledReason {
+    /// It answered that it is gone.
+    Gone,
+    /// Nothing arrived for days.
+    Failing,
+}
+
+/// Whether messages go to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndpointStatus {
+    /// They do.
+    Enabled,
+    /// They wait, as too many failed in a row; one at a time is tried.
+    Paused,
+    /// None is sent until it is enabled.
+    Disabled,
 }
 
 /// A wish for an endpoint.
@@ -74,8 +102,24 @@ impl Endpoint {
             created_at: now,
             updated_at: now,
             disabled_at: None,
+            disabled_reason: None,
+            paused_until: None,
             failing_since: None,
         }
+    }
+
+    /// Whether messages go to it.
+    pub(crate) fn status(&self) -> EndpointStatus {
+        match (self.disabled_at, self.paused_until) {
+            (Some(_), _) => EndpointStatus::Disabled,
+            (None, Some(_)) => EndpointStatus::Paused,
+            (None, None) => EndpointStatus::Enabled,
+        }
+    }
+
+    /// Why it is disabled, if it is. Without a reason it was the one that there used to be.
+    pub(crate) fn disabled_reason(&self) -> Option<DisabledReason> {
+        self.disabled_at.map(|_| self.disabled_reason.unwrap_or(DisabledReason::Gone))
     }
 
     fn changed(self, change: EndpointChange, now: DateTime<Utc>) -> Self {
@@ -116,7 +160,8 @@ impl Webhooks {
         let endpoint = Endpoint::new(wish, self.0.clock.now());
         let key = SigningKey::generate();
         store::insert(&mut tx, member.org(), &endpoint).await?;
-        store::insert_secret(&mut tx, member.org(), &endpoint, &key.seal(&self.0.secrets)).await?;
+        let sealed = key.seal(&self.0.secrets);
+        store::insert_secret(&mut tx, member.org(), endpoint.id, &sealed, endpoint.created_at).await?;
         tx.commit().await?;
         Ok((endpoint, key))
     }

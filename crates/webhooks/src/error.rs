@@ -1,5 +1,6 @@
 use platform::http::{Problem, StatusCode};
 use platform::jobs::JobError;
+use platform::once::OnceError;
 use platform::outbound::UrlProblem;
 use platform::secrets::OpenError;
 
@@ -21,6 +22,29 @@ pub enum Error {
     /// The endpoint was changed since the client read it.
     #[error("the version does not match")]
     VersionMismatch(Problem),
+    /// Nothing is sent to a disabled endpoint.
+    #[error("the endpoint is disabled")]
+    EndpointDisabled,
+    /// As many secrets sign for the endpoint as may.
+    #[error("an endpoint may have {0} secrets that sign")]
+    TooManySecrets(usize),
+    /// Another replay of the endpoint is not finished.
+    #[error("a replay is running")]
+    ReplayRunning,
+    /// A period of which nothing can be replayed.
+    #[error("{field} {why}")]
+    InvalidPeriod {
+        /// Which end of it is wrong.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The message of a delivery is older than what is kept.
+    #[error("the message is no longer kept")]
+    MessageExpired,
+    /// A repeated request that is still running or says something else.
+    #[error(transparent)]
+    Once(#[from] OnceError),
     /// A message of a type that the public catalogue does not know.
     #[error("no event type is called `{0}`")]
     UnknownEventType(String),
@@ -33,6 +57,9 @@ pub enum Error {
     /// A message that cannot be written as JSON.
     #[error("the message cannot be written")]
     UnwritableMessage(#[from] serde_json::Error),
+    /// What others wanted recorded in the same transaction could not be, or whoever wrote it was stopped.
+    #[error("the message was not recorded together with others")]
+    NotRecorded,
     /// Something came in that none of the source's secrets signed.
     #[error("no secret of the source made the signature")]
     InvalidSignature,
@@ -59,6 +86,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the database said no, which may be because of one row; if it is merely away, nothing can be written at all.
+    pub(crate) fn is_a_refusal(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(_)))
+    }
+
     /// What a job makes of it: a message that nobody can send today cannot be sent tomorrow either.
     pub(crate) fn into_job_error(self) -> JobError {
         match self {
@@ -82,6 +114,26 @@ impl From<Error> for Problem {
             }
             Error::InvalidUrl(problem) => Self::invalid().field("url", "invalid_url", problem.to_string()),
             Error::VersionMismatch(problem) => problem,
+            Error::EndpointDisabled => {
+                let detail = "Nothing is sent to this endpoint. Enable it first.";
+                Self::new(StatusCode::CONFLICT, "endpoint_disabled", detail)
+            }
+            Error::TooManySecrets(limit) => {
+                let detail = format!(
+                    "{limit} secrets sign for this endpoint already. Wait until one has expired, or let all end at once."
+                );
+                Self::new(StatusCode::CONFLICT, "too_many_secrets", detail)
+            }
+            Error::ReplayRunning => {
+                let detail = "Another replay of this endpoint is running.";
+                Self::new(StatusCode::CONFLICT, "replay_running", detail)
+            }
+            Error::InvalidPeriod { field, why } => Self::invalid().field(field, "out_of_range", why),
+            Error::MessageExpired => {
+                let detail = "The message is older than what is kept, so it cannot be sent again.";
+                Self::new(StatusCode::CONFLICT, "message_expired", detail)
+            }
+            Error::Once(error) => error.into(),
             Error::InvalidSignature => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_signature", "The signature is missing or wrong.")
             }
@@ -95,6 +147,7 @@ impl From<Error> for Problem {
             | Error::UndocumentedData(_)
             | Error::MessageTooLarge(_)
             | Error::UnwritableMessage(_)
+            | Error::NotRecorded
             | Error::UnusableSource { .. }
             | Error::Sealed(_) => Self::internal(error),
             Error::Database(error) => error.into(),

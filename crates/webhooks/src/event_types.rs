@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 #[cfg(test)]
 pub(crate) const MAX_NAME_LENGTH: usize = 64;
 
+/// What an endpoint is tested with. It goes to that endpoint only, so subscribing to it changes nothing.
+pub(crate) const TEST: &str = "webhook_endpoint.test";
+
 /// A kind of message.
 pub(crate) struct EventType {
     /// What subscribers name, and the `type` of the message.
@@ -44,6 +47,18 @@ pub(crate) fn catalogue() -> &'static [EventType] {
                               entitlements say what holds now.",
                 data: subscription(),
             },
+            EventType {
+                name: "webhook_endpoint.disabled",
+                description: "Nothing is sent to an endpoint any more: it answered 410 (`gone`), or nothing arrived there for \
+                              five days (`failing`). The organization's other endpoints are told.",
+                data: disabled_endpoint(),
+            },
+            EventType {
+                name: TEST,
+                description: "Somebody tests an endpoint. It is sent to that one only, whatever it subscribes to; nothing \
+                              happened.",
+                data: vec![endpoint()],
+            },
         ]
     });
     &CATALOGUE
@@ -59,6 +74,21 @@ fn organization(name: &str) -> Vec<(&'static str, Value, Value)> {
     vec![
         ("id", json!({ "type": "string", "format": "uuid" }), json!(id)),
         ("name", json!({ "type": "string", "minLength": 1, "maxLength": 100 }), json!(name)),
+    ]
+}
+
+fn endpoint() -> (&'static str, Value, Value) {
+    let id = "0197a3f1-6d21-7b90-8c44-5f0e9d7a1c32";
+    ("endpoint_id", json!({ "type": "string", "format": "uuid" }), json!(id))
+}
+
+fn disabled_endpoint() -> Vec<(&'static str, Value, Value)> {
+    let url = json!({ "type": "string", "format": "uri", "minLength": 1, "maxLength": 2048 });
+    vec![
+        endpoint(),
+        ("url", url, json!("https://example.com/hook")),
+        ("reason", json!({ "enum": ["gone", "failing"] }), json!("failing")),
+        ("disabled_at", json!({ "type": "string", "format": "date-time" }), json!("2026-03-01T12:00:00Z")),
     ]
 }
 

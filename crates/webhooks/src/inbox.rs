@@ -5,7 +5,8 @@ pub(crate) mod http;
 mod store;
 
 use ::http::HeaderMap;
-use platform::jobs::enqueue_named;
+use platform::db::Tx;
+use platform::jobs::{EnqueueOptions, JobError, enqueue_named};
 use platform::telemetry::current_context;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,16 @@ pub(crate) fn queue(source: &str) -> String {
     format!("inbound.{source}")
 }
 
+impl Handling {
+    /// Has the event handed on, by a job whose unique key is the receipt: while one waits or runs no second one is added, and
+    /// how far the handling is can be found out.
+    pub(crate) async fn enqueue(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
+        let options = EnqueueOptions { unique_key: Some(self.receipt_id.to_string()), ..EnqueueOptions::default() };
+        let source = &self.event.source;
+        enqueue_named(tx, &job_name(source), &queue(source), self, options).await
+    }
+}
+
 impl Receipt {
     fn new(source: &str, notice: Notice) -> Self {
         let Notice { id, event_type, object_id, livemode, api_version, occurred_at } = notice;
@@ -69,13 +80,14 @@ impl Webhooks {
     /// [`Error::InvalidEvent`]; nothing is stored then.
     pub(crate) async fn receive_event(&self, source: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
         let known = self.0.sources.find(source).ok_or(Error::NotFound)?;
-        known.verify(headers, body, self.0.clock.now())?;
-        let receipt = Receipt::new(source, known.read(body)?);
+        let now = self.0.clock.now();
+        known.verify(headers, body, now)?;
+        let receipt = Receipt::new(source, known.read(headers, body, now)?);
         let mut tx = self.0.db.begin().await?;
         let is_new = store::insert(&mut tx, &receipt, body).await?;
         if is_new {
             let handling = Handling { receipt_id: receipt.id, event: receipt.event };
-            enqueue_named(&mut tx, &job_name(source), &queue(source), &handling).await?;
+            handling.enqueue(&mut tx).await?;
             tx.commit().await?;
         }
         let outcome = if is_new { "stored" } else { "repeated" };
@@ -84,7 +96,15 @@ impl Webhooks {
         Ok(())
     }
 
-    /// Removes receipts that are past the retention, a batch at a time. A job that still waits has all it needs with it.
+    /// What a source sent, for the handler that wants to read it itself.
+    pub(crate) async fn load_payload(&self, receipt: ReceiptId) -> Result<Vec<u8>, JobError> {
+        let payload = store::find_payload(&mut *self.0.db.read().await?, receipt).await?;
+        payload
+            .ok_or_else(|| JobError::Discard("its receipt is past the retention, and the payload with it".to_owned()))
+    }
+
+    /// Removes receipts that are past the retention, a batch at a time. A job that still waits has all it needs with it,
+    /// unless its handler reads the payload.
     pub(crate) async fn prune_inbox(&self) -> Result<(), Error> {
         let mut connection = self.0.db.read().await?;
         let mut pruned = 0;

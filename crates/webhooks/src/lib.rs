@@ -2,36 +2,47 @@
 //! the endpoints they register, tried again until they arrive (Standard Webhooks, <https://www.standardwebhooks.com>).
 //! Incoming: takes what configured sources tell us, verified and stored once, for the module that is wired to the source.
 
+mod batches;
 mod closings;
 mod config;
 mod deliveries;
 mod endpoints;
 mod error;
 mod event_types;
+pub mod events;
 mod inbox;
 mod jobs;
 mod messages;
+mod operations;
 mod partitions;
 mod policy;
 pub mod ports;
 mod records;
+mod replays;
 mod signatures;
 mod sources;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use platform::clock::Clock;
 use platform::db::{Db, Migrations};
+use platform::events::Events;
 use platform::http::Routes;
 use platform::jobs::Jobs;
 use platform::outbound::Outbound;
 use platform::secrets::Secrets;
+
+use batches::Batches;
+use messages::recording::{self, Announcement};
 use ports::InboundHandler;
 
 pub use config::{Config, Scheme, SourceConfig};
+pub use deliveries::{DeliveryOutcome, DeliveryStatus};
 pub use error::Error;
 pub use messages::NewMessage;
+pub use operations::{AttemptEntry, DeliveryEntry, DeliveryFilter, ReceiptEntry, ReceiptFilter};
 
 /// The module's name: its schema, its role and its folder of migrations.
 const MODULE: &str = "webhooks";
@@ -48,6 +59,8 @@ pub struct Needs {
     pub clock: Clock,
     /// Seals the signing keys.
     pub secrets: Secrets,
+    /// Tells other modules what happened.
+    pub events: Events,
     /// Calls the endpoints.
     pub outbound: Outbound,
     /// Who handles what comes from a source, by the source's name in the configuration.
@@ -64,10 +77,12 @@ struct Inner {
     db: Db,
     clock: Clock,
     secrets: Secrets,
+    events: Events,
     outbound: Outbound,
     sources: sources::Sources,
     config: Config,
     partitions: partitions::Partitions,
+    announcements: Batches<Announcement>,
 }
 
 impl Webhooks {
@@ -76,10 +91,11 @@ impl Webhooks {
     /// # Errors
     /// [`Error::UnusableSource`] for a configured source that nobody handles or that has no secret.
     pub fn new(needs: Needs) -> Result<Self, Error> {
-        let Needs { db, clock, secrets, outbound, handlers, config } = needs;
+        let Needs { db, clock, secrets, events, outbound, handlers, config } = needs;
         let sources = sources::Sources::new(&config.sources, &handlers)?;
-        let partitions = partitions::Partitions::default();
-        Ok(Self(Arc::new(Inner { db, clock, secrets, outbound, sources, config, partitions })))
+        let (partitions, announcements) =
+            (partitions::Partitions::default(), Batches::of(recording::BATCH, Duration::ZERO));
+        Ok(Self(Arc::new(Inner { db, clock, secrets, events, outbound, sources, config, partitions, announcements })))
     }
 
     /// The module's operations, to be nested under the API version.
@@ -88,6 +104,7 @@ impl Webhooks {
         event_types::http::routes()
             .merge(endpoints::http::routes())
             .merge(deliveries::http::routes())
+            .merge(replays::http::routes())
             .merge(inbox::http::routes().body_limit(inbox::MAX_PAYLOAD))
             .with_state(MODULE, self.clone())
     }

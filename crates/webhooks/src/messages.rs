@@ -1,6 +1,7 @@
 //! Messages: what happened, as the receivers read it. A message and its deliveries are written in one transaction.
 
-mod store;
+pub(crate) mod recording;
+pub(crate) mod store;
 
 use chrono::{DateTime, Utc};
 use platform::caller::OrgId;
@@ -9,9 +10,7 @@ use platform::telemetry::current_context;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::deliveries::{self, NewDelivery};
 use crate::event_types::{self, EventType};
-use crate::jobs::CHANNEL;
 use crate::{Error, Webhooks};
 
 /// The largest body that is sent.
@@ -59,32 +58,13 @@ impl Webhooks {
     /// [`JobError::Discard`] for a message that the public catalogue does not describe or that is too large; otherwise
     /// the database is away or the job was taken over by another worker.
     pub async fn publish(&self, running: &Running, organization: OrgId, message: NewMessage) -> Result<(), JobError> {
-        self.record(running, organization, message).await.map_err(Error::into_job_error)
-    }
-
-    async fn record(&self, running: &Running, organization: OrgId, message: NewMessage) -> Result<(), Error> {
-        let message = compose(&message)?;
-        self.make_room().await?;
-        let mut tx = self.0.db.begin().await?;
-        let subscribers = store::list_subscribers(&mut tx, organization, message.event_type).await?;
-        // Endpoints that are disabled get no delivery, but what they miss can be replayed.
-        if !subscribers.is_empty() {
-            store::insert(&mut tx, organization, &message).await?;
-        }
-        let enabled = subscribers.into_iter().filter(|subscriber| subscriber.enabled);
-        let deliveries: Vec<_> = enabled.map(|subscriber| NewDelivery::to(subscriber.id)).collect();
-        if !deliveries.is_empty() {
-            deliveries::store::insert(&mut tx, organization, &message, &deliveries).await?;
-            deliveries::store::draw_attention(&mut tx, organization, &deliveries).await?;
-            tx.wake(CHANNEL);
-        }
-        running.settle(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
+        let recorded = async { self.record(running, organization, compose(&message)?).await };
+        recorded.await.map_err(Error::into_job_error)
     }
 }
 
-fn compose(message: &NewMessage) -> Result<Message, Error> {
+/// The message as it is stored, provided the public catalogue describes it.
+pub(crate) fn compose(message: &NewMessage) -> Result<Message, Error> {
     let NewMessage { event_type, occurred_at, data } = message;
     let EventType { name, .. } = known_type(event_type, data)?;
     let body = serde_json::to_vec(&Payload { r#type: name, timestamp: *occurred_at, data })?;

@@ -37,11 +37,12 @@ impl Webhooks {
         Ok(())
     }
 
-    /// Makes missing partitions and drops those that are past the retention.
+    /// Makes missing partitions and drops those that are past the retention, after giving up what still waits for them.
     pub(crate) async fn maintain_partitions(&self) -> Result<(), Error> {
         self.make_partitions().await?;
+        let given_up = self.give_up_expired().await?;
         let dropped = store::drop_partitions(&mut *self.0.db.read().await?, self.0.config.retention_days).await?;
-        tracing::info!(dropped, "partitions are made ahead and old ones dropped");
+        tracing::info!(given_up, dropped, "partitions are made ahead and old ones dropped");
         Ok(())
     }
 

@@ -1,6 +1,10 @@
 //! Sources: those who may tell us things, and how we know that it is them. A source is a section of the configuration and
 //! a handler that the wiring names for it.
 
+mod fields;
+mod github;
+mod keys;
+mod standard_webhooks;
 mod stripe;
 
 use std::collections::BTreeMap;
@@ -8,11 +12,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
-use platform::config::Secret;
 
 use crate::Error;
 use crate::config::{Scheme, SourceConfig};
 use crate::ports::InboundHandler;
+pub(crate) use keys::Key;
 
 /// Every configured source by name.
 pub(crate) struct Sources(BTreeMap<String, Source>);
@@ -22,7 +26,7 @@ pub(crate) struct Source {
     pub(crate) handler: Arc<dyn InboundHandler>,
     scheme: Scheme,
     tolerance_seconds: i64,
-    secrets: Vec<Secret>,
+    keys: Vec<Key>,
 }
 
 /// What is read of an event: enough to know it again and to ask its sender about it.
@@ -43,7 +47,7 @@ enum Disbelief {
     Malformed,
     /// No secret made any of the signatures.
     Mismatch,
-    /// Rightly signed, but too long ago or in the future: perhaps somebody repeats what he once overheard.
+    /// Rightly signed, but too long ago or in the future: perhaps somebody repeats what they once overheard.
     Stale,
 }
 
@@ -61,8 +65,9 @@ impl Sources {
                 return Err(unusable(name, "has no secret, or a blank one"));
             }
             let (scheme, tolerance_seconds) = (*scheme, *tolerance_seconds);
-            let secrets = secrets.values().cloned().collect();
-            sources.insert(name.clone(), Source { handler, scheme, tolerance_seconds, secrets });
+            let keys = secrets.values().map(|secret| Key::of(scheme, secret)).collect::<Option<_>>();
+            let keys = keys.ok_or_else(|| unusable(name, "has a secret that is not base64"))?;
+            sources.insert(name.clone(), Source { handler, scheme, tolerance_seconds, keys });
         }
         Ok(Self(sources))
     }
@@ -84,10 +89,12 @@ impl Source {
     /// # Errors
     /// [`Error::InvalidSignature`], [`Error::InvalidTimestamp`].
     pub(crate) fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<(), Error> {
+        let fresh = |signed_at| self.is_fresh(signed_at, now);
         let verdict = match self.scheme {
-            Scheme::Stripe => {
-                stripe::verify(headers, body, &self.secrets).and_then(|signed_at| self.is_fresh(signed_at, now))
-            }
+            Scheme::Stripe => stripe::verify(headers, body, &self.keys).and_then(fresh),
+            Scheme::StandardWebhooks => standard_webhooks::verify(headers, body, &self.keys).and_then(fresh),
+            // When it was signed is not said.
+            Scheme::Github => github::verify(headers, body, &self.keys),
         };
         verdict.map_err(|disbelief| match disbelief {
             Disbelief::Malformed | Disbelief::Mismatch => Error::InvalidSignature,
@@ -95,13 +102,15 @@ impl Source {
         })
     }
 
-    /// What the body says; ask only once it is verified.
+    /// What headers and body say; ask only once they are verified.
     ///
     /// # Errors
     /// [`Error::InvalidEvent`].
-    pub(crate) fn read(&self, body: &[u8]) -> Result<Notice, Error> {
+    pub(crate) fn read(&self, headers: &HeaderMap, body: &[u8], received_at: DateTime<Utc>) -> Result<Notice, Error> {
         let notice = match self.scheme {
             Scheme::Stripe => stripe::read(body),
+            Scheme::StandardWebhooks => standard_webhooks::read(headers, body, received_at),
+            Scheme::Github => github::read(headers, body, received_at),
         };
         notice.ok_or(Error::InvalidEvent)
     }
@@ -117,17 +126,18 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
+    use platform::config::Secret;
     use platform::jobs::{JobError, Running};
     use serde_json::Value;
 
     use super::*;
-    use crate::ports::InboundEvent;
+    use crate::ports::{InboundEvent, Payload};
 
     struct Nobody;
 
     #[async_trait]
     impl InboundHandler for Nobody {
-        async fn handle(&self, _: InboundEvent, _: &Running) -> Result<(), JobError> {
+        async fn handle(&self, _: InboundEvent, _: &Payload, _: &Running) -> Result<(), JobError> {
             Ok(())
         }
     }
@@ -136,6 +146,14 @@ mod tests {
         let named = |(at, secret): (usize, &&str)| (at.to_string(), Secret::from((*secret).to_owned()));
         let secrets = secrets.iter().enumerate().map(named).collect();
         [("stripe".to_owned(), SourceConfig { scheme: Scheme::Stripe, tolerance_seconds, secrets })].into()
+    }
+
+    fn signing_as(scheme: Scheme, secrets: &[&str]) -> BTreeMap<String, SourceConfig> {
+        let mut configured = configured(secrets, 300);
+        for source in configured.values_mut() {
+            source.scheme = scheme;
+        }
+        configured
     }
 
     fn handlers(name: &'static str) -> BTreeMap<&'static str, Arc<dyn InboundHandler>> {
@@ -154,6 +172,43 @@ mod tests {
         assert!(refusal(&["whsec_a"], "github").contains("stripe has no handler"));
         for secrets in [&[][..], &[""], &[" "], &["whsec_a", ""]] {
             assert!(refusal(secrets, "stripe").contains("stripe has no secret"), "{secrets:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_its_scheme_cannot_read_is_refused() {
+        let open = |scheme, secret| Sources::new(&signing_as(scheme, &[secret]), &handlers("stripe"));
+        for secret in ["whsec_AAEC", "AAEC"] {
+            assert!(open(Scheme::StandardWebhooks, secret).is_ok(), "{secret}");
+        }
+        for secret in ["whsec_not base64", "whsec_", "A"] {
+            let refused = open(Scheme::StandardWebhooks, secret).err().expect("no key").to_string();
+            assert!(refused.contains("stripe has a secret that is not base64"), "{refused}");
+            assert!(open(Scheme::Github, secret).is_ok(), "others take it as it is");
+        }
+    }
+
+    /// What is signed too long ago or in the future, by the same secret over the same bytes.
+    #[test]
+    fn a_time_counts_in_both_directions_where_one_is_signed() {
+        let sources =
+            Sources::new(&signing_as(Scheme::StandardWebhooks, &["AAEC"]), &handlers("stripe")).expect("usable");
+        let source = sources.find("stripe").expect("configured");
+        let now = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
+        for (apart, fresh) in
+            [(0, true), (300, true), (-300, true), (301, false), (-301, false), (-now.timestamp(), false)]
+        {
+            let time = (now.timestamp() + apart).to_string();
+            let signed: [&[u8]; 5] = [b"msg_1", b".", time.as_bytes(), b".", b"{}"];
+            let signature = format!("v1,{}", keys::base64(source.keys[0].sign(&signed)));
+            let mut headers = HeaderMap::new();
+            for (name, value) in
+                [("webhook-id", "msg_1"), ("webhook-timestamp", &time), ("webhook-signature", &signature)]
+            {
+                headers.insert(name, value.parse().expect("a header"));
+            }
+            let refused = source.verify(&headers, b"{}", now).err().map(|error| format!("{error:?}"));
+            assert_eq!(refused.as_deref(), (!fresh).then_some("InvalidTimestamp"), "{apart}");
         }
     }
 
@@ -176,7 +231,7 @@ mod tests {
             headers.insert("stripe-signature", text("header").parse().expect("a header"));
             let now = DateTime::from_timestamp(number("now"), 0).expect("a time");
             let body = text("payload").as_bytes();
-            let precise = stripe::verify(&headers, body, &source.secrets).and_then(|at| source.is_fresh(at, now));
+            let precise = stripe::verify(&headers, body, &source.keys).and_then(|at| source.is_fresh(at, now));
             let (verdict, answer) = match text("expect") {
                 "ok" => (Ok(()), None),
                 "header" => (Err(Disbelief::Malformed), Some("InvalidSignature")),

@@ -14,6 +14,8 @@ use crate::statistics::{median, percentile};
 use crate::usage;
 use crate::workspace::Workspace;
 
+use super::Effort;
+use super::figures::{each, per_second};
 use report::Report;
 use sides::{Side, Sides};
 
@@ -22,13 +24,6 @@ const CONNECTIONS: usize = 16;
 
 /// Asked before each comparison, so that statements are prepared and caches warm.
 const WARM_UP: Duration = Duration::from_millis(500);
-
-/// How long is measured.
-#[derive(Clone, Copy)]
-pub(crate) struct Effort {
-    pub(crate) rounds: u32,
-    pub(crate) seconds: u32,
-}
 
 /// One round of one side.
 #[derive(Clone, Copy)]
@@ -110,14 +105,14 @@ impl Bench {
         let before = self.used(side)?;
         let outcome = load::run(&load, &self.sides.requests(side, tokens))?;
         let after = self.used(side)?;
-        let asked = u32::try_from(outcome.latencies.len()).unwrap_or(u32::MAX).max(1);
+        let asked = outcome.latencies.len() as u64;
         let part = |share| percentile(&outcome.latencies, share).unwrap_or_default();
         Ok(Round {
-            per_second: u64::from(asked) * 1_000 / u64::try_from(outcome.elapsed.as_millis()).unwrap_or(1).max(1),
+            per_second: per_second(asked, outcome.elapsed),
             p50: part(50),
             p99: part(99),
-            service: after.0.saturating_sub(before.0) / asked,
-            postgres: after.1.saturating_sub(before.1) / asked,
+            service: each(after.0.saturating_sub(before.0), asked),
+            postgres: each(after.1.saturating_sub(before.1), asked),
         })
     }
 

@@ -1,3 +1,4 @@
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -12,7 +13,7 @@ use super::problem::Problem;
 /// A JSON body. As an argument it is read and validated; as an answer it is written.
 ///
 /// Reading: wrong media type 415, too large 413, not JSON 400, wrong type or unknown field 422 with its path, broken rules 422
-/// with every field at once.
+/// with every field at once. Without a body the request says `null`, which only `Json<Option<T>>` accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
@@ -24,10 +25,7 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        require_json(request.headers())?;
-        let bytes =
-            axum::body::Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
-        parse(&bytes).map(Json)
+        read(request, state).await.map(|(_, value)| Json(value))
     }
 }
 
@@ -35,6 +33,23 @@ impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
     }
+}
+
+/// The body of a request, and what it says.
+pub(super) async fn read<S, T>(request: Request, state: &S) -> Result<(Bytes, T), Problem>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    if request.body().is_end_stream()
+        && let Ok(nothing) = parse(b"null")
+    {
+        return Ok((Bytes::new(), nothing));
+    }
+    require_json(request.headers())?;
+    let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+    let value = parse(&bytes)?;
+    Ok((bytes, value))
 }
 
 /// The body cannot be read: it is larger than the limit, or the client went away.
@@ -47,7 +62,7 @@ pub(super) fn unreadable(rejection: &axum::extract::rejection::BytesRejection) -
 }
 
 /// 415 unless the body is JSON in UTF-8, sent without compression.
-pub(super) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let refuse = |detail: &str| Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     if headers.get(axum::http::header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return refuse("Send the body without compression.");
@@ -63,7 +78,7 @@ pub(super) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Text to a validated value.
-pub(super) fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -217,6 +232,33 @@ mod tests {
         ];
         for (body, status, code, fields) in cases {
             assert_eq!(refusal(body), (status, code, fields), "{body}");
+        }
+    }
+
+    async fn said<T>(body: &'static str, content_type: &str) -> Result<T, (u16, &'static str)>
+    where
+        T: DeserializeOwned + Validate<Context = ()>,
+    {
+        let request = Request::builder().header(CONTENT_TYPE, content_type).body(body.into()).expect("a request");
+        let read = Json::<T>::from_request(request, &()).await;
+        read.map(|Json(value)| value).map_err(|problem| (problem.status().as_u16(), problem.code()))
+    }
+
+    #[tokio::test]
+    async fn no_body_says_nothing_where_that_will_do() {
+        for content_type in ["", "application/json"] {
+            assert!(matches!(said::<Option<Sample>>("", content_type).await, Ok(None)), "{content_type}");
+        }
+        let given = said::<Option<Sample>>(r#"{"name":"abc"}"#, "application/json").await;
+        assert_eq!(given.map(|sample| sample.map(|sample| sample.name)), Ok(Some(SampleName::from("abc"))));
+        let refusals = [
+            (said::<Option<Sample>>("{}", "application/json").await.err(), (422, "invalid_request")),
+            (said::<Option<Sample>>(r#"{"name":"abc"}"#, "").await.err(), (415, "unsupported_media_type")),
+            (said::<Sample>("", "").await.err(), (415, "unsupported_media_type")),
+            (said::<Sample>("", "application/json").await.err(), (400, "malformed_json")),
+        ];
+        for (got, wanted) in refusals {
+            assert_eq!(got, Some(wanted));
         }
     }
 

@@ -1,4 +1,3 @@
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -24,14 +23,11 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        json::require_json(&parts.headers)?;
         let caller = Caller::from_request_parts(&mut parts, state).await?;
         let key = read_key(parts.headers.get_all(IDEMPOTENCY_KEY).iter())?.map(str::to_owned);
         let path = parts.uri.path().to_owned();
         let method = parts.method.clone();
-        let request = Request::from_parts(parts, body);
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| json::unreadable(&rejection))?;
-        let body = json::parse(&bytes)?;
+        let (bytes, body) = json::read(Request::from_parts(parts, body), state).await?;
         let key = key.map(|key| OnceKey {
             scope: hash(&[caller.user.uuid().as_bytes(), method.as_str().as_bytes(), path.as_bytes(), key.as_bytes()]),
             request_hash: hash(&[&bytes]),

@@ -1,13 +1,16 @@
 //! The general limit: so many requests a minute for everybody, counted in this process.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 
 use super::problem::Problem;
+use super::stack::{Facts, Shared};
 use crate::caller::{Caller, ClientAddress, UserId};
 use crate::rate_limit::{Buckets, Exceeded, Left, RateLimit, fields};
 
@@ -78,6 +81,14 @@ impl Tally {
         Ok(())
     }
 
+    /// Undoes the count.
+    fn give_back(&self) {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(on), Some(counted)) = (&self.limiter.0, counted) {
+            on.buckets.give_back(counted.who);
+        }
+    }
+
     fn refusal(&self, wait: Duration) -> Problem {
         let limit = self.limiter.0.as_ref().map_or(RateLimit { count: 0, seconds: 0, burst: 0 }, |on| on.limit);
         Exceeded::new(NAME, limit, wait).into()
@@ -88,6 +99,25 @@ impl Tally {
         let on = self.limiter.0.as_ref()?;
         let counted = (*self.counted.lock().unwrap_or_else(PoisonError::into_inner))?;
         Some((on.policy.clone(), fields::left(NAME, counted.left)))
+    }
+}
+
+/// The turn of the general limit that a request took. Where callers show who they are by other means than an access token,
+/// the handler gives it back once they did: then only those who cannot are limited.
+pub struct TakenTurn(Arc<Facts>);
+
+impl TakenTurn {
+    /// Undoes the count; the answer says nothing of the limit then.
+    pub fn give_back(self) {
+        self.0.tally.give_back();
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for TakenTurn {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Shared::of(parts).facts))
     }
 }
 

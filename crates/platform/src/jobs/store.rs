@@ -6,9 +6,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
-use super::dead::DeadJob;
 use super::{MAX_ATTEMPTS, NewJob, Priority, Target};
-use crate::http::PageRequest;
 use crate::ids;
 use crate::telemetry::RequestContext;
 
@@ -235,6 +233,18 @@ pub(super) async fn settle_within(connection: &mut PgConnection, id: Uuid, lease
     Ok(())
 }
 
+pub(super) async fn settle_all_within(connection: &mut PgConnection, held: &[(Uuid, Uuid)]) -> Result<(), sqlx::Error> {
+    let (ids, leases): (Vec<Uuid>, Vec<Uuid>) = held.iter().copied().unzip();
+    sqlx::query!(
+        "SELECT platform.settle_job(id, lease) FROM unnest($1::uuid[], $2::uuid[]) AS mine (id, lease)",
+        &ids,
+        &leases,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Writes schedules as name, pattern and next time; the next time is kept where the pattern has not changed.
 pub(super) async fn save_schedules(
     connection: &mut PgConnection,
@@ -291,47 +301,6 @@ pub(super) async fn move_schedule(
     .execute(connection)
     .await?;
     Ok(moved.rows_affected() == 1)
-}
-
-pub(super) async fn list_dead(connection: &mut PgConnection, page: &PageRequest) -> Result<Vec<DeadJob>, sqlx::Error> {
-    sqlx::query_as!(
-        DeadJob,
-        "SELECT id, queue, name, args, attempts, request_id, error, created_at, died_at
-         FROM platform.dead_jobs WHERE id < $1 ORDER BY id DESC LIMIT $2",
-        page.before,
-        page.fetch(),
-    )
-    .fetch_all(connection)
-    .await
-}
-
-/// Brings a dead job back with all its tries. If a twin with its unique key waits already, that one does the work.
-pub(super) async fn revive(connection: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
-    let revived = sqlx::query_scalar!(
-        r#"
-        WITH revived AS (
-            DELETE FROM platform.dead_jobs WHERE id = $1
-            RETURNING id, queue, name, args, priority, max_attempts, unique_key, request_id, traceparent, error, created_at
-        ), inserted AS (
-            INSERT INTO platform.jobs (id, queue, name, args, priority, run_at, max_attempts, unique_key, request_id,
-                traceparent, last_error, created_at)
-            SELECT id, queue, name, args, priority, now(), max_attempts, unique_key, request_id,
-                traceparent, error, created_at
-            FROM revived
-            ON CONFLICT (name, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
-        )
-        SELECT count(*) AS "count!" FROM revived
-        "#,
-        id,
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(revived == 1)
-}
-
-pub(super) async fn delete_dead(connection: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
-    let deleted = sqlx::query!("DELETE FROM platform.dead_jobs WHERE id = $1", id).execute(connection).await?;
-    Ok(deleted.rows_affected() == 1)
 }
 
 /// Samples the gauges of the queues: `jobs_ready` and `jobs_oldest_ready_seconds` by queue, and `jobs_dead`.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -7,13 +7,24 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::{AddressRules, is_public};
 
+/// The addresses of a name; nothing is no such name.
+type LookUp = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
+
 /// Where names are looked up.
-#[derive(Debug)]
 pub(super) enum Names {
     /// As the operating system does it.
     System,
-    /// In a fixed list.
-    Fixed(BTreeMap<String, Vec<IpAddr>>),
+    /// By asking this each time.
+    Given(Box<LookUp>),
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "System",
+            Self::Given(_) => "Given",
+        })
+    }
 }
 
 /// The name led to addresses that may not be called, and to no other.
@@ -38,9 +49,12 @@ impl CheckedResolver {
         match &*self.names {
             // Port 0 lets the connector put in the URL's own.
             Names::System => Ok(tokio::net::lookup_host((name, 0)).await?.collect()),
-            Names::Fixed(names) => {
-                let found = names.get(name).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such name"))?;
-                Ok(found.iter().map(|address| SocketAddr::new(*address, 0)).collect())
+            Names::Given(look_up) => {
+                let found = look_up(name);
+                if found.is_empty() {
+                    return Err(io::Error::new(io::ErrorKind::NotFound, "no such name"));
+                }
+                Ok(found.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
             }
         }
     }

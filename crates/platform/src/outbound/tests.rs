@@ -203,7 +203,7 @@ async fn failures_have_stable_classes_and_do_not_repeat_the_url() {
     .await;
     let (hanging_up, _) = server(|mut stream| async move { drop(read_request(&mut stream).await) }).await;
     let unknown = "http://no-such-name.example/?token=sesame".to_owned();
-    let names = Outbound::with_names(&config(AddressRules::Any), BTreeMap::new()).expect("a valid configuration");
+    let names = Outbound::with_names(&config(AddressRules::Any), |_| Vec::new()).expect("a valid configuration");
     let (half, _) = server(|mut stream| async move {
         read_request(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 200 x\r\ncontent-length: 4\r\n\r\nab").await;
@@ -226,8 +226,8 @@ async fn failures_have_stable_classes_and_do_not_repeat_the_url() {
 #[tokio::test]
 async fn a_name_that_points_inside_is_refused_at_the_connection() {
     let inside: Vec<IpAddr> = ["127.0.0.1", "::1", "169.254.169.254"].map(|ip| ip.parse().expect("an address")).into();
-    let names = BTreeMap::from([("hooks.example.com".to_owned(), inside)]);
-    let client = Outbound::with_names(&config(AddressRules::PublicOnly), names).expect("a valid configuration");
+    let look_up = move |_: &str| inside.clone();
+    let client = Outbound::with_names(&config(AddressRules::PublicOnly), look_up).expect("a valid configuration");
     let url = "https://hooks.example.com/hook";
     assert!(check_url(url, client.rules()).is_ok(), "the name itself looks public");
     let error = client.post(url, HeaderMap::new(), "{}").await.expect_err("refused");
@@ -238,8 +238,7 @@ async fn a_name_that_points_inside_is_refused_at_the_connection() {
 async fn of_several_addresses_only_the_public_ones_are_handed_on() {
     use reqwest::dns::Resolve;
     let mixed: Vec<IpAddr> = ["10.0.0.1", "8.8.8.8", "::1"].map(|ip| ip.parse().expect("an address")).into();
-    let names = Names::Fixed(BTreeMap::from([("mixed.example.com".to_owned(), mixed)]));
-    let resolver = CheckedResolver::new(AddressRules::PublicOnly, names);
+    let resolver = CheckedResolver::new(AddressRules::PublicOnly, Names::Given(Box::new(move |_| mixed.clone())));
     let dialled = resolver.resolve("mixed.example.com".parse().expect("a name")).await.expect("one is public");
     assert_eq!(dialled.map(|address| address.ip().to_string()).collect::<Vec<_>>(), ["8.8.8.8"]);
 }

@@ -155,7 +155,7 @@ async fn jobs_may_be_named_by_configuration_and_wait_in_a_queue_each() {
     let worker = house.worker(jobs);
     for door in ["front", "back", "cellar"] {
         let (name, queue) = (format!("greets at {door}"), format!("doors.{door}"));
-        house.commit(async |tx| enqueue_named(tx, &name, &queue, &greet("Ada")).await).await;
+        house.commit(async |tx| enqueue_named(tx, &name, &queue, &greet("Ada"), EnqueueOptions::default()).await).await;
     }
     assert_eq!(worker.run_due().await, 2, "nobody stands in the cellar");
     let mut names = greeted.names();

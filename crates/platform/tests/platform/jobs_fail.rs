@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use platform::http::PageRequest;
-use platform::jobs::{Job, JobError, Jobs, dead, enqueue};
+use platform::jobs::{Job, JobError, Jobs, enqueue};
 use platform::telemetry;
 use serde::{Deserialize, Serialize};
 
@@ -113,31 +112,6 @@ async fn a_job_that_kills_every_worker_dies() {
     house.worker(jobs()).run_due().await;
     let row = "SELECT error FROM platform.dead_jobs";
     assert_eq!(house.ask(row).await, "its worker vanished during every try");
-}
-
-#[tokio::test]
-async fn a_dead_letter_can_be_listed_retried_and_discarded() {
-    let house = house_with(End::Discard).await;
-    house.commit(async |tx| enqueue(tx, &Try { end: End::Discard }).await).await;
-    let worker = house.worker(jobs());
-    worker.run_due().await;
-
-    let platform = house.databases.platform();
-    let mut tx = platform.begin().await.expect("a transaction");
-    let first = dead::list(&mut tx, &PageRequest::first(1)).await.expect("a page");
-    assert_eq!((first.data.len(), first.next_cursor.is_some()), (1, true));
-    let all = dead::list(&mut tx, &PageRequest::first(10)).await.expect("a page").data;
-    assert_eq!(all.len(), 2);
-    assert!(all[0].id > all[1].id, "newest first");
-    assert!(dead::retry(&mut tx, all[0].id).await.expect("retried"));
-    assert!(dead::discard(&mut tx, all[1].id).await.expect("discarded"));
-    assert!(!dead::discard(&mut tx, all[1].id).await.expect("answered"), "it is gone");
-    assert!(!dead::retry(&mut tx, all[1].id).await.expect("answered"), "it is gone");
-    tx.commit().await.expect("committed");
-
-    assert_eq!(house.ask("SELECT concat_ws(' ', attempts, id) FROM platform.jobs").await, format!("0 {}", all[0].id));
-    assert_eq!(worker.run_due().await, 1);
-    assert_eq!(house.count("platform.dead_jobs").await, "1");
 }
 
 /// A job whose lease is taken over by another worker while it runs.

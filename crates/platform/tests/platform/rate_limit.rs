@@ -8,7 +8,7 @@ use axum::routing::get;
 use futures_util::future::join_all;
 use platform::caller::{Caller, ClientAddress, OrgId, Role};
 use platform::db::Databases;
-use platform::http::StatusCode;
+use platform::http::{StatusCode, TakenTurn};
 use platform::jobs::Jobs;
 use platform::rate_limit::{RateLimit, RateLimitError, RateLimits, Turn, register_pruning};
 use platform::telemetry;
@@ -160,6 +160,7 @@ fn hall(people: &People, burst: u32) -> ApiClient {
     let routes = Router::new()
         .route("/open", get(async || "open"))
         .route("/mine", get(async |caller: Caller| caller.user.to_string()))
+        .route("/proven", get(async |turn: TakenTurn| turn.give_back()))
         .route("/livez", get(async || "ok"));
     ApiClient::new(stack.wrap(routes))
 }
@@ -207,6 +208,22 @@ async fn people_are_counted_by_who_they_are_and_not_by_their_address() {
     assert_eq!(left(&hall.get("/mine").bearer(&bob).send().await), (200, Some((2, 60))));
     let anonymous = hall.get("/open").send().await;
     assert_eq!(left(&anonymous), (200, Some((2, 60))), "the address has paid for none of these");
+}
+
+#[tokio::test]
+async fn who_proves_to_be_somebody_in_another_way_gets_the_turn_back() {
+    let people = People::default();
+    let ann = people.member(OrgId::new(), Role::Owner);
+    let hall = hall(&people, 2);
+    for _ in 0..5 {
+        assert_eq!(left(&hall.get("/proven").send().await), (200, None), "what is not counted says nothing");
+    }
+    assert_eq!(left(&hall.get("/open").send().await), (200, Some((1, 60))), "the others are counted as ever");
+    assert_eq!(left(&hall.get("/proven").send().await), (200, None));
+    assert_eq!(left(&hall.get("/open").send().await), (200, Some((0, 60))), "a turn comes back once");
+    hall.get("/proven").send().await.expect_problem(429, "rate_limited");
+    // An address without turns lets nobody but people in.
+    assert_eq!(hall.get("/mine").bearer(&ann).send().await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use billing::{Billing, ProviderEvent};
 use platform::jobs::{JobError, Running};
-use webhooks::ports::{InboundEvent, InboundHandler};
+use webhooks::ports::{InboundEvent, InboundHandler, Payload};
 
 pub(super) const SOURCE: &str = "stripe";
 
@@ -11,7 +11,7 @@ pub(super) struct StripeEvents(pub(super) Billing);
 
 #[async_trait]
 impl InboundHandler for StripeEvents {
-    async fn handle(&self, event: InboundEvent, running: &Running) -> Result<(), JobError> {
+    async fn handle(&self, event: InboundEvent, _: &Payload, running: &Running) -> Result<(), JobError> {
         let InboundEvent { id, event_type, object_id, livemode, .. } = event;
         let event = ProviderEvent { id, event_type, object_id, livemode: livemode.unwrap_or_default() };
         self.0.hear_provider(running, event).await

@@ -4,7 +4,7 @@ use std::time::Duration;
 use platform::clock::Clock;
 use platform::db::{self, Databases};
 use platform::events::Events;
-use platform::jobs::{Jobs, Worker};
+use platform::jobs::{Job, Jobs, Worker, enqueue};
 use platform::mail::Mailbox;
 use platform::outbound::{AddressRules, Outbound, OutboundConfig};
 use platform::shutdown::Shutdown;
@@ -18,6 +18,7 @@ use users::{
 };
 
 use crate::exports::Elsewhere;
+use crate::notices;
 use crate::people::Heard;
 
 pub(crate) const EMAIL: &str = "ada@example.com";
@@ -76,10 +77,18 @@ impl House {
         let elsewhere = Elsewhere::default();
         users.jobs(&mut jobs, vec![Arc::new(elsewhere.clone())]);
         let heard = Heard::of(&events, &mut jobs);
+        notices::register(&users, &mut jobs);
         let worker = Worker::new(jobs, &databases, test_support::jobs_config()).expect("jobs that fit together");
         let routes = platform::http::Routes::new().merge(users.root_routes()).nest("/v1", users.routes());
         let api = ApiClient::new(test_support::stack(users.clone()).wrap(routes.split("test", "1").0));
         Self { api, clock, mailbox, users, heard, elsewhere, worker, databases, config, database }
+    }
+
+    /// Adds a job, as another module's announcement would.
+    pub(crate) async fn enqueue(&self, job: &impl Job) {
+        let mut tx = self.databases.module(users::MODULE).begin().await.expect("begins");
+        enqueue(&mut tx, job).await.expect("enqueued");
+        tx.commit().await.expect("committed");
     }
 
     /// A house in which Ada has an account.

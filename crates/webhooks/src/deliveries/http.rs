@@ -1,4 +1,5 @@
 use axum::extract::State;
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use platform::caller::{Member, OrgId};
@@ -15,7 +16,7 @@ use crate::endpoints::http::EndpointPath;
 use crate::messages::MessageId;
 
 pub(crate) fn routes() -> Routes<Webhooks> {
-    Routes::new().with(routes!(delivery_list)).with(routes!(delivery_show))
+    Routes::new().with(routes!(delivery_list)).with(routes!(delivery_show)).with(routes!(delivery_retry))
 }
 
 /// The place of a delivery.
@@ -195,4 +196,22 @@ async fn delivery_show(
     Path(place): Path<DeliveryPath>,
 ) -> Result<Json<DeliveryWithAttemptsBody>, Problem> {
     Ok(Json(webhooks.show_delivery(&member, place.id).await?.into()))
+}
+
+/// Retry a delivery
+///
+/// For owners and admins. One that was delivered or given up begins again, with the whole schedule before it and the same
+/// `webhook-id`; one that waits is sent now; one that is on its way is left alone.
+#[utoipa::path(post, path = "/organizations/{org_id}/deliveries/{id}/retry", operation_id = "delivery_retry",
+    security(("access_token" = [])),
+    params(DeliveryPath),
+    responses((status = 202, description = "It will be sent.", body = DeliveryBody),
+              (status = 409, description = "Its message is no longer kept: `message_expired`. Or the endpoint is disabled: \
+               `endpoint_disabled`.", content_type = "application/problem+json")))]
+async fn delivery_retry(
+    State(webhooks): State<Webhooks>,
+    member: Member,
+    Path(place): Path<DeliveryPath>,
+) -> Result<(StatusCode, Json<DeliveryBody>), Problem> {
+    Ok((StatusCode::ACCEPTED, Json(webhooks.retry_delivery(&member, place.id).await?.into())))
 }

@@ -4,25 +4,30 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use futures_util::future::join;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use platform::caller::OrgId;
 use platform::ids::new_uuid;
 use platform::jobs::{BoxError, Pump};
 use platform::telemetry::{RequestContext, panic_text, spawn, with_context};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
+use super::gauges::{self, Gauges};
 use super::settling::Settling;
-use super::store::claims::{self, Letter, Ready, SealedKey, Taken};
+use super::shares::Shares;
+use super::store::claims::{self, Letter, Portion, Ready, SealedKey, Taken};
 use super::store::settlements::{self, Change, Look};
-use super::verdict::{Failure, Outcome, Response, describe, judge};
+use super::verdict::{Failure, Outcome, Response, describe, is_at_fault, judge};
 use super::{Attempt, AttemptId};
 use crate::endpoints::EndpointId;
+use crate::jobs::CHANNEL;
 use crate::messages::MessageId;
 use crate::signatures::{SigningKey, signature};
 use crate::{Error, Webhooks};
@@ -36,6 +41,9 @@ const LOOKED_AT: usize = 50;
 /// The most such transactions before idle endpoints have to wait for the next call of the pump.
 const LOOKS: usize = 100;
 
+/// Looks begin at least so far apart. What one costs depends little on how much it takes, so under load each takes more.
+const PACE: Duration = Duration::from_millis(2);
+
 /// How long a delivery is ours: longer than a call with its settlement can take, or it would be sent twice.
 pub(super) const LEASE: Duration = Duration::from_mins(1);
 
@@ -47,7 +55,11 @@ pub(crate) struct Sending {
     webhooks: Webhooks,
     /// One permit for each call, from its claim to its settlement.
     room: Arc<Semaphore>,
+    shares: Arc<Shares>,
+    gauges: Gauges,
     settling: Arc<Settling>,
+    /// When the next look may begin.
+    next_look: Mutex<Instant>,
 }
 
 /// Everything that a call needs.
@@ -61,14 +73,48 @@ struct Call {
 
 /// Where a call goes and what signs it.
 struct Target {
+    organization: OrgId,
     url: String,
     keys: Vec<SigningKey>,
+}
+
+impl Target {
+    fn of(Ready { organization, url, .. }: Ready) -> Self {
+        Self { organization, url, keys: Vec::new() }
+    }
 }
 
 impl Sending {
     pub(crate) fn new(webhooks: Webhooks) -> Self {
         let room = Arc::new(Semaphore::new(permits(&webhooks)));
-        Self { settling: Arc::new(Settling::new(webhooks.clone())), room, webhooks }
+        let settling = Arc::new(Settling::new(webhooks.clone()));
+        let next_look = Mutex::new(Instant::now());
+        Self { settling, shares: Arc::default(), gauges: Gauges::default(), next_look, room, webhooks }
+    }
+
+    /// One call, from its claim to its settlement.
+    fn deliver(&self, call: Call, permit: Option<OwnedSemaphorePermit>) -> impl Future<Output = ()> + Send + use<> {
+        let (webhooks, settling, shares) = (self.webhooks.clone(), self.settling.clone(), self.shares.clone());
+        let on_its_way = shares.begin(call.target.organization);
+        async move {
+            let outcome = webhooks.attempt(&call).await;
+            drop(on_its_way);
+            settling.settle(outcome).await;
+            drop(permit);
+            if shares.was_held_back() {
+                webhooks.ring().await;
+            }
+        }
+    }
+
+    async fn pace(&self) {
+        let at = {
+            let mut next = self.next_look.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = Instant::now().max(*next);
+            *next = at + PACE;
+            at
+        };
+        sleep_until(at).await;
     }
 
     /// Waits until one call can be made and takes the room for as many more as there is.
@@ -89,18 +135,16 @@ fn permits(webhooks: &Webhooks) -> usize {
 #[async_trait]
 impl Pump for Sending {
     async fn pump(&self) -> Result<usize, BoxError> {
+        self.pace().await;
         let mut room = self.room().await?;
         self.webhooks.make_room().await?;
-        let calls = self.webhooks.look(room.num_permits()).await?;
+        let left = room.num_permits() + self.room.available_permits();
+        let looking = self.webhooks.look(room.num_permits(), left, &self.shares);
+        let (calls, ()) = join(looking, self.webhooks.sample(&self.gauges)).await;
+        let calls = calls?;
         let count = calls.len();
         for call in calls {
-            let permit = room.split(1);
-            let (webhooks, settling) = (self.webhooks.clone(), self.settling.clone());
-            let work = async move {
-                settling.settle(webhooks.attempt(&call).await).await;
-                drop(permit);
-            };
-            spawn("delivery", work);
+            spawn("delivery", self.deliver(call, room.split(1)));
         }
         Ok(count)
     }
@@ -115,30 +159,32 @@ impl Pump for Sending {
 impl Webhooks {
     /// Takes what is due, up to `room`. Endpoints that are ready with nothing due, as most are when a lease of theirs would
     /// have ended, never keep those behind them waiting.
-    async fn look(&self, room: usize) -> Result<Vec<Call>, Error> {
+    async fn look(&self, room: usize, left: usize, shares: &Shares) -> Result<Vec<Call>, Error> {
         for _ in 0..LOOKS {
-            let (looked_at, calls) = self.take_due(room).await?;
-            if !calls.is_empty() || looked_at < LOOKED_AT {
+            let (all, calls) = self.take_due(room, left, shares).await?;
+            if all || !calls.is_empty() {
                 return Ok(calls);
             }
         }
         Ok(Vec::new())
     }
 
-    /// Leases what is due, up to `room`; says how many endpoints were looked at for that.
-    async fn take_due(&self, room: usize) -> Result<(usize, Vec<Call>), Error> {
+    /// Leases what is due, up to `room` and to each organization's share of what is `left`; says whether every endpoint that
+    /// may be looked at was.
+    async fn take_due(&self, room: usize, left: usize, shares: &Shares) -> Result<(bool, Vec<Call>), Error> {
         let limit = i64::try_from(room).unwrap_or(i64::MAX);
         let lease = new_uuid();
         let mut tx = self.0.db.begin().await?;
-        let ready = claims::lock_ready(&mut tx, LOOKED_AT).await?;
-        let looked_at = ready.len();
-        if ready.is_empty() {
-            return Ok((looked_at, Vec::new()));
-        }
         settlements::prefer_indexes(&mut tx).await?;
-        let quiet = claims::list_quiet(&mut tx, &ready).await?;
-        let taken = claims::take(&mut tx, &ready, lease, LEASE, limit).await?;
-        let mut changes = changes(&ready, &quiet, &taken);
+        let ready = claims::lock_ready(&mut tx, &shares.satisfied(left), LOOKED_AT).await?;
+        let portions = shares.divide(&ready, left);
+        let all = ready.len() < LOOKED_AT && portions.len() == ready.len();
+        if portions.is_empty() {
+            return Ok((all, Vec::new()));
+        }
+        let quiet = claims::list_quiet(&mut tx, &portions).await?;
+        let taken = claims::take(&mut tx, &portions, lease, LEASE, limit).await?;
+        let mut changes = changes(&portions, &quiet, &taken);
         if taken.len() == room {
             // Those that got nothing were not looked at: they keep their place in the line.
             changes.retain(|change| taken.iter().any(|taken| taken.endpoint == change.endpoint));
@@ -156,12 +202,24 @@ impl Webhooks {
             let target = targets.get(&taken.endpoint)?.clone();
             Some(Call { lease, target, letter: letters.get(&taken.message).cloned(), taken })
         };
-        Ok((looked_at, taken.into_iter().filter_map(call).collect()))
+        Ok((all, taken.into_iter().filter_map(call).collect()))
+    }
+
+    /// Has the loops look again.
+    async fn ring(&self) {
+        let rung = async {
+            let mut tx = self.0.db.begin().await?;
+            tx.wake(CHANNEL);
+            tx.commit().await
+        };
+        if let Err(error) = rung.await {
+            tracing::debug!(%error, "a wake-up was lost; polling will find the work");
+        }
     }
 
     fn targets(&self, ready: Vec<Ready>, keys: Vec<SealedKey>) -> HashMap<EndpointId, Arc<Target>> {
         let mut targets: HashMap<EndpointId, Target> =
-            ready.into_iter().map(|endpoint| (endpoint.id, Target { url: endpoint.url, keys: Vec::new() })).collect();
+            ready.into_iter().map(|endpoint| (endpoint.id, Target::of(endpoint))).collect();
         for SealedKey { endpoint, sealed } in keys {
             match (SigningKey::open(&self.0.secrets, &sealed), targets.get_mut(&endpoint)) {
                 (Ok(key), Some(target)) => target.keys.push(key),
@@ -189,10 +247,12 @@ impl Webhooks {
         let verdict = judge(&response, call.taken.attempts);
         let (http_status, duration_ms, error, answer) = describe(&response);
         let (delivery, endpoint) = (call.taken.delivery, call.taken.endpoint);
-        metrics::counter!("webhook_attempts_total", "outcome" => verdict.name()).increment(1);
         tracing::debug!(%delivery, %endpoint, outcome = verdict.name(), http_status, error, duration_ms, "attempt");
         let attempt = Attempt { id: AttemptId::new(), sent_at, duration_ms, http_status, error, answer };
-        Outcome { delivery, endpoint, lease: call.lease, attempt, verdict }
+        let at_fault = is_at_fault(&response);
+        let outcome = Outcome { delivery, endpoint, lease: call.lease, attempt, verdict, at_fault };
+        gauges::count_attempt(call.taken.attempts, &outcome);
+        outcome
     }
 
     async fn post(&self, target: &Target, letter: &Letter, timestamp: i64) -> Response {
@@ -213,7 +273,7 @@ async fn or_crashed(response: impl Future<Output = Response>) -> Response {
 }
 
 /// What taking deliveries means for the endpoints. Those inherited from a lease that ended hold their slots already.
-fn changes(ready: &[Ready], quiet: &[EndpointId], taken: &[Taken]) -> Vec<Change> {
+fn changes(portions: &[Portion], quiet: &[EndpointId], taken: &[Taken]) -> Vec<Change> {
     let mut slots: HashMap<EndpointId, i32> = HashMap::new();
     for taken in taken.iter().filter(|taken| !taken.inherited) {
         *slots.entry(taken.endpoint).or_default() += 1;
@@ -222,10 +282,8 @@ fn changes(ready: &[Ready], quiet: &[EndpointId], taken: &[Taken]) -> Vec<Change
         endpoint,
         slots: slots.get(&endpoint).copied().unwrap_or_default(),
         look: if quiet.contains(&endpoint) { Look::Quiet } else { Look::Busy },
-        healthy: None,
-        gone: false,
     };
-    ready.iter().map(|ready| change(ready.id)).collect()
+    portions.iter().map(|portion| change(portion.endpoint)).collect()
 }
 
 /// The headers of Standard Webhooks 1.0; none without a key to sign with.

@@ -1,65 +1,183 @@
 pub(super) mod claims;
+pub(super) mod expiry;
+pub(super) mod gauges;
 pub(super) mod settlements;
+pub(super) mod standings;
 
 use platform::caller::OrgId;
 use platform::http::PageRequest;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Attempt, AttemptId, Delivery, DeliveryId, DeliveryStatus, NewDelivery};
+use super::health::PROBES;
+use super::retrying::Destination;
+use super::{Attempt, AttemptId, Delivery, DeliveryId, DeliveryStatus, Repetition};
 use crate::endpoints::EndpointId;
-use crate::messages::{Message, MessageId};
+use crate::messages::MessageId;
+use crate::messages::recording::Mailing;
 
-/// Begins deliveries of a message. The foreign key keeps a share of the endpoints' rows until the transaction ends, by
-/// which the delivery loop knows that something is being added.
-pub(crate) async fn insert(
-    connection: &mut PgConnection,
-    organization: OrgId,
-    message: &Message,
-    deliveries: &[NewDelivery],
-) -> Result<(), sqlx::Error> {
-    let ids: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.id.uuid()).collect();
-    let endpoints: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.endpoint.uuid()).collect();
+/// Begins deliveries of messages. The foreign key keeps a share of the endpoints' rows until the transaction ends, by which
+/// the delivery loop knows that something is being added.
+pub(crate) async fn insert(connection: &mut PgConnection, mailings: &[Mailing<'_>]) -> Result<(), sqlx::Error> {
+    let each =
+        || mailings.iter().flat_map(|mailing| mailing.deliveries.iter().map(move |delivery| (mailing, delivery)));
+    let ids: Vec<Uuid> = each().map(|(_, delivery)| delivery.id.uuid()).collect();
+    let organizations: Vec<Uuid> = each().map(|(mailing, _)| mailing.organization.uuid()).collect();
+    let endpoints: Vec<Uuid> = each().map(|(_, delivery)| delivery.endpoint.uuid()).collect();
+    let messages: Vec<Uuid> = each().map(|(mailing, _)| mailing.message.id.uuid()).collect();
+    let types: Vec<String> = each().map(|(mailing, _)| mailing.message.event_type.to_owned()).collect();
     sqlx::query!(
         "WITH begun AS (
-             SELECT id, endpoint_id FROM unnest($1::uuid[], $2::uuid[]) AS begun (id, endpoint_id)
+             SELECT id, organization_id, endpoint_id, message_id, event_type
+             FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[])
+                 AS begun (id, organization_id, endpoint_id, message_id, event_type)
          ), filed AS (
              INSERT INTO webhooks.deliveries (id, organization_id, endpoint_id, message_id, event_type, status)
-             SELECT id, $3, endpoint_id, $4, $5, 'pending' FROM begun
+             SELECT id, organization_id, endpoint_id, message_id, event_type, 'pending' FROM begun
          )
          INSERT INTO webhooks.due_deliveries (delivery_id, endpoint_id, message_id, next_at)
-         SELECT id, endpoint_id, $4, now() FROM begun",
+         SELECT id, endpoint_id, message_id, now() FROM begun",
         &ids,
+        &organizations,
         &endpoints,
-        organization.uuid(),
-        message.id.uuid(),
-        message.event_type,
+        &messages,
+        &types,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Has the delivery loop look at the endpoints of these deliveries, after [`insert`]. An endpoint that it is about to
-/// look at anyway is left alone: writing its row would make messages to one endpoint wait for each other's commit. So
-/// is one without a free slot: it is looked at when one is free. Rows are locked in the order of their ids, as
-/// everywhere, so that nobody waits in a circle.
-pub(crate) async fn draw_attention(
+/// Begins deliveries of old messages to one endpoint, in their order.
+pub(crate) async fn insert_repetitions(
     connection: &mut PgConnection,
     organization: OrgId,
-    deliveries: &[NewDelivery],
+    endpoint: EndpointId,
+    repetitions: &[Repetition],
 ) -> Result<(), sqlx::Error> {
-    let endpoints: Vec<Uuid> = deliveries.iter().map(|delivery| delivery.endpoint.uuid()).collect();
+    let ids: Vec<Uuid> = repetitions.iter().map(|repetition| repetition.id.uuid()).collect();
+    let messages: Vec<Uuid> = repetitions.iter().map(|repetition| repetition.message.uuid()).collect();
+    let types: Vec<String> = repetitions.iter().map(|repetition| repetition.event_type.clone()).collect();
     sqlx::query!(
-        "UPDATE webhooks.endpoints SET next_ready_at = now()
+        "WITH begun AS (
+             SELECT id, message_id, event_type
+             FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS begun (id, message_id, event_type)
+         ), filed AS (
+             INSERT INTO webhooks.deliveries (id, organization_id, endpoint_id, message_id, event_type, status)
+             SELECT id, $4, $5, message_id, event_type, 'pending' FROM begun
+         )
+         INSERT INTO webhooks.due_deliveries (delivery_id, endpoint_id, message_id, next_at)
+         SELECT id, $5, message_id, now() FROM begun",
+        &ids,
+        &messages,
+        &types,
+        organization.uuid(),
+        endpoint.uuid(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// How many deliveries wait for an endpoint or are on their way to it, counted up to a limit.
+pub(crate) async fn count_waiting(
+    connection: &mut PgConnection,
+    organization: OrgId,
+    endpoint: EndpointId,
+    limit: i64,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (
+               SELECT FROM webhooks.endpoints endpoint
+               JOIN webhooks.due_deliveries due ON due.endpoint_id = endpoint.id
+               WHERE endpoint.organization_id = $1 AND endpoint.id = $2
+               LIMIT $3
+           ) waiting"#,
+        organization.uuid(),
+        endpoint.uuid(),
+        limit,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Locks the endpoint of a delivery, as the delivery loop does whenever it takes or settles one: until the transaction ends,
+/// nobody else begins, sends or ends the delivery.
+pub(super) async fn lock_destination(
+    connection: &mut PgConnection,
+    organization: OrgId,
+    id: DeliveryId,
+) -> Result<Option<Destination>, sqlx::Error> {
+    sqlx::query_as!(
+        Destination,
+        r#"SELECT endpoint.id AS "endpoint: EndpointId", endpoint.disabled_at IS NULL AS "enabled!"
+           FROM webhooks.deliveries delivery
+           JOIN webhooks.endpoints endpoint ON endpoint.id = delivery.endpoint_id
+           WHERE delivery.organization_id = $1 AND delivery.id = $2
+           FOR NO KEY UPDATE OF endpoint"#,
+        organization.uuid(),
+        id.uuid(),
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Whether a message is still kept.
+pub(super) async fn has_message(
+    connection: &mut PgConnection,
+    organization: OrgId,
+    id: MessageId,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM webhooks.messages WHERE organization_id = $1 AND id = $2) AS "exists!""#,
+        organization.uuid(),
+        id.uuid(),
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Makes deliveries due now: those that ended begin again, with no attempt counted. What is on its way stays so. The
+/// endpoints are locked.
+pub(super) async fn make_due(
+    connection: &mut PgConnection,
+    organization: OrgId,
+    ids: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH begun AS (
+             UPDATE webhooks.deliveries SET status = 'pending', finished_at = NULL
+             WHERE organization_id = $1 AND id = ANY ($2) AND status <> 'pending'
+         )
+         INSERT INTO webhooks.due_deliveries AS due (delivery_id, endpoint_id, message_id, next_at)
+         SELECT id, endpoint_id, message_id, now() FROM webhooks.deliveries
+         WHERE organization_id = $1 AND id = ANY ($2)
+         ON CONFLICT (delivery_id) DO UPDATE SET next_at = now() WHERE due.lease IS NULL",
+        organization.uuid(),
+        ids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Has the delivery loop look at these endpoints, after [`insert`]. An endpoint that it is about to
+/// look at anyway is left alone: writing its row would make messages to one endpoint wait for each other's commit. So
+/// is one without a free slot: it is looked at when one is free. One that is paused is looked at when that is over. Rows
+/// are locked in the order of their ids, as everywhere, so that nobody waits in a circle.
+pub(crate) async fn draw_attention(connection: &mut PgConnection, endpoints: &[EndpointId]) -> Result<(), sqlx::Error> {
+    let endpoints: Vec<Uuid> = endpoints.iter().map(|endpoint| endpoint.uuid()).collect();
+    sqlx::query!(
+        "UPDATE webhooks.endpoints SET next_ready_at = greatest(now(), paused_until)
          WHERE id IN (
              SELECT id FROM webhooks.endpoints
-             WHERE organization_id = $1 AND id = ANY ($2) AND in_flight < max_in_flight
-               AND (next_ready_at IS NULL OR next_ready_at > clock_timestamp())
+             WHERE id = ANY ($1)
+               AND in_flight < CASE WHEN paused_until IS NULL THEN max_in_flight ELSE $2 END
+               AND (next_ready_at IS NULL OR next_ready_at > greatest(clock_timestamp(), paused_until))
              ORDER BY id FOR NO KEY UPDATE
          )",
-        organization.uuid(),
         &endpoints,
+        PROBES,
     )
     .execute(connection)
     .await?;

@@ -36,6 +36,8 @@ pub(super) struct Outcome {
     pub(super) lease: Uuid,
     pub(super) attempt: Attempt,
     pub(super) verdict: Verdict,
+    /// Whether the endpoint is to blame.
+    pub(super) at_fault: bool,
 }
 
 /// What becomes of the delivery.
@@ -140,6 +142,16 @@ pub(super) fn judge(response: &Response, failed: i32) -> Verdict {
     }
 }
 
+/// Whether an attempt failed by the endpoint's fault, also when it only asks for time. What goes wrong with us says nothing
+/// about it.
+pub(super) fn is_at_fault(response: &Response) -> bool {
+    match response {
+        Ok(answer) => !answer.status.is_success(),
+        Err(Failure::Call(_) | Failure::TooSlow(_)) => true,
+        Err(Failure::Unsigned | Failure::Expired | Failure::Crashed) => false,
+    }
+}
+
 /// The status, how long it took, why it failed and the beginning of the answer, as they are kept.
 pub(super) fn describe(response: &Response) -> (Option<i16>, i32, Option<String>, Option<String>) {
     match response {
@@ -162,7 +174,7 @@ fn readable(excerpt: &[u8]) -> String {
 }
 
 /// The pause, shorter or longer by at most [`JITTER`], so that what failed together is not tried again together.
-fn jittered(pause: Duration, chance: u32) -> Duration {
+pub(super) fn jittered(pause: Duration, chance: u32) -> Duration {
     pause * (1_000 - JITTER + chance % (2 * JITTER + 1)) / 1_000
 }
 
@@ -201,6 +213,18 @@ mod tests {
         assert_eq!(judge(&answer(410, None), 0), Verdict::Gone);
         assert_eq!(judge(&Err(Failure::Expired), 0), Verdict::Dead);
         assert!(matches!(judge(&Err(Failure::Unsigned), 0), Verdict::Retry(_)));
+    }
+
+    #[test]
+    fn an_endpoint_is_blamed_for_what_it_answers_and_not_for_our_mistakes() {
+        for status in [301, 400, 410, 429, 500, 503] {
+            assert!(is_at_fault(&answer(status, Some(60))), "{status}");
+        }
+        assert!(is_at_fault(&Err(Failure::TooSlow(Duration::ZERO))));
+        for ours in [Failure::Unsigned, Failure::Expired, Failure::Crashed] {
+            assert!(!is_at_fault(&Err(ours)));
+        }
+        assert!(!is_at_fault(&answer(204, None)));
     }
 
     #[test]

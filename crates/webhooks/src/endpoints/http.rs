@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::{Description, Endpoint, EndpointChange, EndpointId, EndpointUrl, NewEndpoint};
+use super::{
+    Description, DisabledReason, Endpoint, EndpointChange, EndpointId, EndpointStatus, EndpointUrl, NewEndpoint,
+    enabling, secret_rotation, trials,
+};
 use crate::signatures::SigningKey;
 use crate::{Webhooks, event_types};
 
@@ -19,11 +22,13 @@ const MAX_EVENT_TYPES: usize = 50;
 const MAX_IN_FLIGHT: i32 = 100;
 
 pub(crate) fn routes() -> Routes<Webhooks> {
-    Routes::new().with(routes!(endpoint_create, endpoint_list)).with(routes!(
-        endpoint_show,
-        endpoint_update,
-        endpoint_delete
-    ))
+    let one = routes!(endpoint_show, endpoint_update, endpoint_delete);
+    Routes::new()
+        .with(routes!(endpoint_create, endpoint_list))
+        .with(one)
+        .merge(secret_rotation::http::routes())
+        .merge(enabling::http::routes())
+        .merge(trials::http::routes())
 }
 
 /// The place of an endpoint.
@@ -147,6 +152,30 @@ impl From<EndpointChangeBody> for EndpointChange {
     }
 }
 
+/// Whether messages go to an endpoint.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = EndpointStatus)]
+enum EndpointStatusBody {
+    /// They do.
+    Enabled,
+    /// Too many failed in a row: they wait, and one at a time is tried until one arrives.
+    Paused,
+    /// None is sent until somebody enables it.
+    Disabled,
+}
+
+/// Why an endpoint is disabled.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DisabledReason)]
+enum DisabledReasonBody {
+    /// It answered 410.
+    Gone,
+    /// Nothing arrived for five days.
+    Failing,
+}
+
 /// A webhook endpoint.
 #[derive(Serialize, ToSchema)]
 struct EndpointBody {
@@ -164,8 +193,12 @@ struct EndpointBody {
     /// How many messages may be on their way at a time.
     #[schema(minimum = 1, maximum = 100)]
     max_in_flight: i32,
-    /// Since when nothing is sent any more, because the endpoint answered 410; null while it is in use.
+    /// Whether messages go to it.
+    status: EndpointStatusBody,
+    /// Since when nothing is sent any more; null unless it is disabled.
     disabled_at: Option<DateTime<Utc>>,
+    /// Why; null unless it is disabled.
+    disabled_reason: Option<DisabledReasonBody>,
     /// Since when no message has arrived; null when the last one did.
     failing_since: Option<DateTime<Utc>>,
     /// When it was registered.
@@ -184,9 +217,30 @@ struct CreatedEndpointBody {
     secret: String,
 }
 
+impl From<EndpointStatus> for EndpointStatusBody {
+    fn from(status: EndpointStatus) -> Self {
+        match status {
+            EndpointStatus::Enabled => Self::Enabled,
+            EndpointStatus::Paused => Self::Paused,
+            EndpointStatus::Disabled => Self::Disabled,
+        }
+    }
+}
+
+impl From<DisabledReason> for DisabledReasonBody {
+    fn from(reason: DisabledReason) -> Self {
+        match reason {
+            DisabledReason::Gone => Self::Gone,
+            DisabledReason::Failing => Self::Failing,
+        }
+    }
+}
+
 impl From<Endpoint> for EndpointBody {
     fn from(endpoint: Endpoint) -> Self {
         Self {
+            status: endpoint.status().into(),
+            disabled_reason: endpoint.disabled_reason().map(Into::into),
             id: endpoint.id,
             url: endpoint.url,
             description: endpoint.description,

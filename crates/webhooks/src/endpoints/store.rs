@@ -1,9 +1,15 @@
+use chrono::{DateTime, Utc};
 use platform::caller::OrgId;
 use platform::http::PageRequest;
 use platform::ids::new_uuid;
 use sqlx::PgConnection;
 
-use super::{Endpoint, EndpointId};
+use super::{DisabledReason, Endpoint, EndpointId};
+
+/// The database's time, which decides what has expired and which messages are past.
+pub(crate) async fn now(connection: &mut PgConnection) -> Result<DateTime<Utc>, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(connection).await
+}
 
 /// Locks out others who add endpoints to the organization, until the transaction ends.
 pub(super) async fn lock_organization(connection: &mut PgConnection, organization: OrgId) -> Result<(), sqlx::Error> {
@@ -52,17 +58,18 @@ pub(super) async fn insert(
 pub(super) async fn insert_secret(
     connection: &mut PgConnection,
     organization: OrgId,
-    endpoint: &Endpoint,
+    endpoint: EndpointId,
     sealed: &[u8],
+    created_at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO webhooks.endpoint_secrets (id, endpoint_id, sealed, created_at)
          SELECT $1, id, $4, $5 FROM webhooks.endpoints WHERE organization_id = $2 AND id = $3",
         new_uuid(),
         organization.uuid(),
-        endpoint.id.uuid(),
+        endpoint.uuid(),
         sealed,
-        endpoint.updated_at,
+        created_at,
     )
     .execute(connection)
     .await?;
@@ -77,7 +84,7 @@ pub(crate) async fn list(
     sqlx::query_as!(
         Endpoint,
         r#"SELECT id AS "id: EndpointId", url, description, event_types, max_in_flight, version, created_at, updated_at,
-                  disabled_at, failing_since
+                  disabled_at, disabled_reason AS "disabled_reason: DisabledReason", paused_until, failing_since
            FROM webhooks.endpoints
            WHERE organization_id = $1 AND id < $2
            ORDER BY id DESC LIMIT $3"#,
@@ -97,7 +104,7 @@ pub(crate) async fn find(
     sqlx::query_as!(
         Endpoint,
         r#"SELECT id AS "id: EndpointId", url, description, event_types, max_in_flight, version, created_at, updated_at,
-                  disabled_at, failing_since
+                  disabled_at, disabled_reason AS "disabled_reason: DisabledReason", paused_until, failing_since
            FROM webhooks.endpoints
            WHERE organization_id = $1 AND id = $2"#,
         organization.uuid(),
@@ -108,7 +115,7 @@ pub(crate) async fn find(
 }
 
 /// Locks the endpoint until the transaction ends, so that two changes follow one another.
-pub(super) async fn lock(
+pub(crate) async fn lock(
     connection: &mut PgConnection,
     organization: OrgId,
     id: EndpointId,
@@ -116,7 +123,7 @@ pub(super) async fn lock(
     sqlx::query_as!(
         Endpoint,
         r#"SELECT id AS "id: EndpointId", url, description, event_types, max_in_flight, version, created_at, updated_at,
-                  disabled_at, failing_since
+                  disabled_at, disabled_reason AS "disabled_reason: DisabledReason", paused_until, failing_since
            FROM webhooks.endpoints
            WHERE organization_id = $1 AND id = $2
            FOR UPDATE"#,

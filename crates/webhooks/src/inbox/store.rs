@@ -1,6 +1,6 @@
 use sqlx::PgConnection;
 
-use super::Receipt;
+use super::{Receipt, ReceiptId};
 
 /// Stores an event unless it is known; says whether it was not. A twin that is being stored at this moment is waited for.
 pub(super) async fn insert(
@@ -27,6 +27,16 @@ pub(super) async fn insert(
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// The bytes that were signed; none when the receipt is gone.
+pub(super) async fn find_payload(
+    connection: &mut PgConnection,
+    receipt: ReceiptId,
+) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    sqlx::query_scalar!("SELECT payload FROM webhooks.inbox WHERE id = $1", receipt.uuid())
+        .fetch_optional(connection)
+        .await
 }
 
 /// Deletes up to so many of the oldest receipts that are older than this; says how many.

@@ -1,31 +1,22 @@
 //! How Stripe signs: `Stripe-Signature: t=1700000100,v1=<hex>,v1=<hex>`, HMAC-SHA256 over time, dot and body, one signature
 //! by each active secret (<https://docs.stripe.com/webhooks/signatures>). And what is read of its events.
 
-use chrono::{DateTime, Datelike};
-use hmac::{Hmac, KeyInit, Mac};
+use chrono::DateTime;
 use http::HeaderMap;
-use platform::config::Secret;
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
+use serde::Deserialize;
 
+use super::fields::{believable, header, if_readable, object, seconds, storable};
+use super::keys::{Key, hex, made_any};
 use super::{Disbelief, Notice};
 
 const HEADER: &str = "stripe-signature";
 
-/// The longest id, type and version that is stored.
-const MAX_TEXT: usize = 255;
-
-/// Says when the bytes were signed, by one of the secrets, in seconds since 1970.
-pub(super) fn verify(headers: &HeaderMap, body: &[u8], secrets: &[Secret]) -> Result<i64, Disbelief> {
-    let header = headers.get(HEADER).and_then(|value| value.to_str().ok()).ok_or(Disbelief::Malformed)?;
-    let (signed_at, signatures) = parse(header).ok_or(Disbelief::Malformed)?;
-    let timestamp: i64 = signed_at.parse().map_err(|_| Disbelief::Malformed)?;
-    let expected: Vec<String> = secrets.iter().map(|secret| sign(secret, signed_at, body)).collect();
-    let is_ours =
-        |signature: &&str| expected.iter().any(|ours| bool::from(ours.as_bytes().ct_eq(signature.as_bytes())));
-    if signatures.iter().any(is_ours) { Ok(timestamp) } else { Err(Disbelief::Mismatch) }
+/// Says when the bytes were signed, by one of the keys, in seconds since 1970.
+pub(super) fn verify(headers: &HeaderMap, body: &[u8], keys: &[Key]) -> Result<i64, Disbelief> {
+    let (time, signatures) = header(headers, HEADER).and_then(parse).ok_or(Disbelief::Malformed)?;
+    let signed_at = seconds(time).ok_or(Disbelief::Malformed)?;
+    let made = made_any(keys, &signatures, &[time.as_bytes(), b".", body], hex);
+    if made { Ok(signed_at) } else { Err(Disbelief::Mismatch) }
 }
 
 /// The time and the signatures of the scheme v1; others, such as v0 of test events, prove nothing.
@@ -40,17 +31,7 @@ fn parse(header: &str) -> Option<(&str, Vec<&str>)> {
         }
     }
     let [time] = times[..] else { return None };
-    let digits = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
-    (digits && !signatures.is_empty()).then_some((time, signatures))
-}
-
-fn sign(secret: &Secret, signed_at: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(signed_at.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    let signature: [u8; 32] = mac.finalize().into_bytes().into();
-    signature.map(|byte| format!("{byte:02x}")).concat()
+    (!signatures.is_empty()).then_some((time, signatures))
 }
 
 /// An event, with nothing but what we read of it. What Stripe may leave out or change counts as left out.
@@ -82,15 +63,9 @@ struct Subject {
     id: Option<String>,
 }
 
-fn if_readable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).ok())
-}
-
 /// What the body says, if it is an event: it has an id, a type and a time, and does not say that it is something else.
 pub(super) fn read(body: &[u8]) -> Option<Notice> {
-    // A list would do for serde: the fields in order.
-    let event: Event = body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())??;
+    let event: Event = object(body)?;
     if event.object.is_some_and(|kind| kind != "event") {
         return None;
     }
@@ -101,71 +76,72 @@ pub(super) fn read(body: &[u8]) -> Option<Notice> {
         object_id: subject.and_then(storable),
         livemode: event.livemode,
         api_version: event.api_version.and_then(storable),
-        occurred_at: DateTime::from_timestamp(event.created, 0).filter(|at| (1970..=9999).contains(&at.year()))?,
+        occurred_at: DateTime::from_timestamp(event.created, 0).and_then(believable)?,
     })
-}
-
-fn storable(text: String) -> Option<String> {
-    let fits = (1..=MAX_TEXT).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    fits.then_some(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use platform::config::Secret;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::config::Scheme;
 
     const BODY: &[u8] = b"{}";
 
-    fn secret(text: &str) -> Secret {
-        Secret::from(text.to_owned())
+    fn key(text: &str) -> Key {
+        Key::of(Scheme::Stripe, &Secret::from(text.to_owned())).expect("a key")
     }
 
-    fn verdict(header: &str, secrets: &[Secret]) -> Result<i64, Disbelief> {
+    fn sign(key: &Key, signed_at: &str, body: &[u8]) -> String {
+        hex(key.sign(&[signed_at.as_bytes(), b".", body]))
+    }
+
+    fn verdict(header: &str, keys: &[Key]) -> Result<i64, Disbelief> {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, header.parse().expect("a header"));
-        verify(&headers, BODY, secrets)
+        verify(&headers, BODY, keys)
     }
 
     #[test]
     fn any_active_secret_and_any_signature_of_the_header_will_do() {
-        let (old, new) = (secret("whsec_old"), secret("whsec_new"));
+        let (old, new) = (key("whsec_old"), key("whsec_new"));
         let (by_old, by_new) = (sign(&old, "1", BODY), sign(&new, "1", BODY));
         let both = format!("t=1,v1={by_old},v1={by_new}");
         let wrong = "0".repeat(64);
-        for (header, secrets, expected) in [
+        for (header, keys, expected) in [
             (both.clone(), vec![old.clone()], Ok(1)),
             (both.clone(), vec![new.clone()], Ok(1)),
-            (both.clone(), vec![secret("whsec_other")], Err(Disbelief::Mismatch)),
+            (both.clone(), vec![key("whsec_other")], Err(Disbelief::Mismatch)),
             (format!("t=1,v1={by_old}"), vec![new.clone(), old.clone()], Ok(1)),
             (format!("t=1,v1={by_old}"), vec![new.clone()], Err(Disbelief::Mismatch)),
             (format!("v1={by_new}, v0=x,t=1 , v1={wrong},more"), vec![new.clone()], Ok(1)),
             (format!("t=2,v1={by_new}"), vec![new.clone()], Err(Disbelief::Mismatch)),
             (both, vec![], Err(Disbelief::Mismatch)),
         ] {
-            assert_eq!(verdict(&header, &secrets), expected, "{header}");
+            assert_eq!(verdict(&header, &keys), expected, "{header}");
         }
     }
 
     #[test]
     fn a_header_without_one_time_and_a_signature_is_malformed() {
-        let secrets = [secret("whsec_a")];
-        let signature = sign(&secrets[0], "1", BODY);
-        assert_eq!(verify(&HeaderMap::new(), BODY, &secrets), Err(Disbelief::Malformed));
+        let keys = [key("whsec_a")];
+        let signature = sign(&keys[0], "1", BODY);
+        assert_eq!(verify(&HeaderMap::new(), BODY, &keys), Err(Disbelief::Malformed));
         for times in
             ["", "t=", "t=one,", "t=-1,", "t=+1,", "t= 1,", "t=1.5,", "t=1,t=1,", "T=1,", "t=99999999999999999999,"]
         {
             let header = format!("{times}v1={signature}");
-            assert_eq!(verdict(&header, &secrets), Err(Disbelief::Malformed), "{header}");
+            assert_eq!(verdict(&header, &keys), Err(Disbelief::Malformed), "{header}");
         }
         for signatures in ["", "v1", "v0={signature}", "V1={signature}", "v2={signature}"] {
             let header = format!("t=1,{}", signatures.replace("{signature}", &signature));
-            assert_eq!(verdict(&header, &secrets), Err(Disbelief::Malformed), "{header}");
+            assert_eq!(verdict(&header, &keys), Err(Disbelief::Malformed), "{header}");
         }
-        assert_eq!(verdict("t=1,v1=", &secrets), Err(Disbelief::Mismatch));
-        assert_eq!(verdict(&format!("t=1,v1={signature}"), &secrets), Ok(1), "the control");
+        assert_eq!(verdict("t=1,v1=", &keys), Err(Disbelief::Mismatch));
+        assert_eq!(verdict(&format!("t=1,v1={signature}"), &keys), Ok(1), "the control");
     }
 
     fn read_json(event: &Value) -> Option<Notice> {
@@ -230,7 +206,7 @@ mod tests {
             if let Ok(value) = header.parse() {
                 headers.insert(HEADER, value);
             }
-            prop_assert!(verify(&headers, &body, &[secret("whsec_a")]).is_err());
+            prop_assert!(verify(&headers, &body, &[key("whsec_a")]).is_err());
             read(&body);
         }
     }

@@ -82,6 +82,9 @@ async fn who_may_do_what() {
             (house.api.get(&deliveries), expected(reads, 200)),
             (house.api.post(&list, &wish()), expected(manages, 201)),
             (house.api.patch(&one, &json!({ "description": role.as_str() })), expected(manages, 200)),
+            (house.api.post(&format!("{one}/rotate-secret"), &json!({ "overlap_seconds": 0 })), expected(manages, 200)),
+            (house.api.post(&format!("{one}/enable"), &json!({})), expected(manages, 204)),
+            (house.api.post(&format!("{one}/test"), &json!({})), expected(manages, 202)),
         ];
         for (ask, status) in asks {
             assert_eq!(ask.bearer(&token).send().await.status.as_u16(), status, "{role}");
@@ -104,6 +107,9 @@ async fn another_organizations_endpoint_is_not_there() {
         house.api.get(&format!("{foreign}/deliveries")),
         house.api.patch(&foreign, &json!({ "description": "mine" })),
         house.api.delete(&foreign),
+        house.api.post(&format!("{foreign}/rotate-secret"), &json!({})),
+        house.api.post(&format!("{foreign}/enable"), &json!({})),
+        house.api.post(&format!("{foreign}/test"), &json!({})),
         house.api.get(&house.path(&of(&endpoint))),
         house.api.get(&house.path("webhook-endpoints")),
         house.api.get(&format!("/v1/organizations/{other}/webhook-endpoints/not-an-id")),
@@ -177,7 +183,8 @@ async fn the_catalogue_is_public() {
     assert_eq!(answer.header("cache-control"), "public, max-age=300");
     let names: Vec<_> =
         catalogue["data"].as_array().expect("a list").iter().map(|known| known["name"].clone()).collect();
-    assert_eq!(names, ["organization.created", "organization.updated", "billing.subscription.updated"]);
+    let facts = ["organization.created", "organization.updated", "billing.subscription.updated"];
+    assert_eq!(names, [&facts[..], &["webhook_endpoint.disabled", "webhook_endpoint.test"]].concat());
     assert_eq!(catalogue["data"][0]["example"]["type"], "organization.created");
     assert_eq!(catalogue["data"][0]["schema"]["properties"]["type"]["const"], "organization.created");
 }

@@ -1,12 +1,13 @@
 //! A house with nothing in it but this module.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use platform::caller::{OrgId, Role};
 use platform::clock::Clock;
 use platform::db::{Databases, Db};
+use platform::events::Events;
 use platform::http::Routes;
 use platform::jobs::{Job, JobError, Jobs, JobsConfig, Running, Worker, enqueue};
 use platform::outbound::{AddressRules, Outbound, OutboundConfig};
@@ -15,11 +16,15 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use test_support::database::TestDatabase;
 use test_support::{ApiClient, People, database_config, jobs_config, secrets, stack, start_of_time};
+use webhooks::events::EndpointDisabled;
 use webhooks::ports::InboundHandler;
 use webhooks::{Config, Needs, NewMessage, Webhooks};
 
 /// Who handles what comes in, by source.
 pub(crate) type Handlers = BTreeMap<&'static str, Arc<dyn InboundHandler>>;
+
+/// What the module told the others.
+type Told = Arc<Mutex<Vec<EndpointDisabled>>>;
 
 /// A fact of another module, told as the wiring would tell it.
 #[derive(Serialize, Deserialize)]
@@ -54,9 +59,16 @@ pub(crate) struct House {
     pub(crate) db: Db,
     config: Config,
     handlers: Handlers,
-    webhooks: Webhooks,
-    databases: Databases,
+    told: Told,
+    opening: Opening,
     pub(crate) database: TestDatabase,
+}
+
+/// The module as a process opens it.
+struct Opening {
+    webhooks: Webhooks,
+    events: Events,
+    databases: Databases,
 }
 
 impl House {
@@ -79,18 +91,22 @@ impl House {
         let clock = Clock::fixed(start_of_time());
         let db = databases.module("webhooks");
         let handlers = handlers(&db);
-        let webhooks = webhooks(&databases, &clock, rules, (config.clone(), handlers.clone()));
-        let people = People::default();
-        let api = client(&webhooks, &people);
-        let worker = worker(&databases, &webhooks, jobs_config());
-        Self { worker, api, people, org: OrgId::new(), clock, db, config, handlers, webhooks, databases, database }
+        let opening = opening(databases, &clock, rules, (config.clone(), handlers.clone()));
+        let (people, told) = (People::default(), Told::default());
+        let api = client(&opening.webhooks, &people);
+        let worker = worker(&opening, &opening.events, &told, jobs_config());
+        Self { worker, api, people, org: OrgId::new(), clock, db, config, handlers, told, opening, database }
     }
 
     /// The module as another process opens it, with its pools.
-    fn another_opening(&self) -> (Webhooks, Databases) {
-        let databases = databases(&self.database);
+    fn another_opening(&self) -> Opening {
         let parts = (self.config.clone(), self.handlers.clone());
-        (webhooks(&databases, &self.clock, AddressRules::Any, parts), databases)
+        opening(databases(&self.database), &self.clock, AddressRules::Any, parts)
+    }
+
+    /// The front door.
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.opening.webhooks
     }
 
     /// Who handles what comes in.
@@ -100,13 +116,13 @@ impl House {
 
     /// The worker of another process.
     pub(crate) fn another_worker(&self) -> Worker {
-        let (webhooks, databases) = self.another_opening();
-        worker(&databases, &webhooks, jobs_config())
+        let opening = self.another_opening();
+        worker(&opening, &opening.events, &self.told, jobs_config())
     }
 
     /// The API of another process.
     pub(crate) fn another_api(&self) -> ApiClient {
-        client(&self.another_opening().0, &self.people)
+        client(&self.another_opening().webhooks, &self.people)
     }
 
     pub(crate) fn member(&self, role: Role) -> String {
@@ -116,7 +132,8 @@ impl House {
     /// A worker of this process that looks for work only when it is woken.
     pub(crate) fn patient_worker(&self) -> Worker {
         let config = JobsConfig { poll_interval_ms: 3_600_000, ..jobs_config() };
-        worker(&self.databases, &self.webhooks, config)
+        // Everything is heard already, by the other worker of this process.
+        worker(&self.opening, &Events::new(), &self.told, config)
     }
 
     /// The path of something of the organization.
@@ -159,7 +176,7 @@ impl House {
 
     /// What organizations take with them.
     pub(crate) async fn records(&self, organizations: &[OrgId]) -> Value {
-        self.webhooks.export_records(organizations).await.unwrap_or_else(|error| panic!("{error}"))
+        self.opening.webhooks.export_records(organizations).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -175,6 +192,11 @@ impl House {
             shown.push(self.get(&format!("deliveries/{}", delivery["id"].as_str().expect("an id"))).await);
         }
         shown
+    }
+
+    /// What the others were told so far.
+    pub(crate) fn told(&self) -> Vec<EndpointDisabled> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A connection that may do everything.
@@ -228,12 +250,13 @@ fn client(webhooks: &Webhooks, people: &People) -> ApiClient {
     ApiClient::new(stack(people.clone()).wrap(router))
 }
 
-fn webhooks(
-    databases: &Databases,
+fn opening(
+    databases: Databases,
     clock: &Clock,
     addresses: AddressRules,
     (config, handlers): (Config, Handlers),
-) -> Webhooks {
+) -> Opening {
+    let events = Events::new();
     let outbound = OutboundConfig {
         connect_timeout_ms: 20_000,
         total_timeout_ms: 20_000,
@@ -246,16 +269,23 @@ fn webhooks(
         db: databases.module("webhooks"),
         clock: clock.clone(),
         secrets: secrets(),
+        events: events.clone(),
         outbound,
         handlers,
         config,
     };
-    Webhooks::new(needs).unwrap_or_else(|error| panic!("{error}"))
+    let webhooks = Webhooks::new(needs).unwrap_or_else(|error| panic!("{error}"));
+    Opening { webhooks, events, databases }
 }
 
-fn worker(databases: &Databases, webhooks: &Webhooks, config: JobsConfig) -> Worker {
-    let mut jobs = Jobs::new();
+fn worker(opening: &Opening, events: &Events, told: &Told, config: JobsConfig) -> Worker {
+    let Opening { webhooks, databases, .. } = opening;
+    let (mut jobs, told) = (Jobs::new(), told.clone());
     webhooks.jobs(&mut jobs);
+    events.hear(&mut jobs, "test", move |event: EndpointDisabled, _| {
+        told.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        async { Ok(()) }
+    });
     let closing = webhooks.clone();
     jobs.register::<Close, _, _>(move |close, running| {
         let webhooks = closing.clone();

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use platform::outbound::AddressRules;
 use platform::telemetry::RequestContext;
-use test_support::start_of_time;
+use test_support::{Statements, start_of_time};
 use webhooks::ports::InboundEvent;
 
 use crate::house::House;
@@ -36,6 +36,31 @@ async fn the_handler_gets_what_was_read_on_behalf_of_the_request_that_brought_it
         ear.heard().into_iter().map(|(event, seen)| (event, seen.map(|seen| seen.request_id))).collect();
     assert_eq!(heard, [(expected, Some(context.request_id))]);
     assert_eq!((house.count(RECEIPTS).await, house.count(JOBS).await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_handler_that_asks_gets_the_bytes_that_were_signed_and_one_that_does_not_costs_no_reading() {
+    let (house, ear) = house().await;
+    let body = format!("{:#}\n", event("evt_1", "sample.read_whole"));
+    expect_taken(&send(&house.api, "stripe", body.clone()).await);
+    house.worker.run_due().await;
+    assert_eq!(ear.payloads(), [body.into_bytes()]);
+
+    let cost = async |event_type: &str| {
+        tell(&house, "stripe", &format!("of {event_type}"), event_type).await;
+        let before = Statements::sent();
+        house.worker.run_due().await;
+        Statements::sent() - before
+    };
+    let (without, with) = (cost("invoice.paid").await, cost("sample.read_whole").await);
+    assert_eq!(with - without, 1, "one statement reads it");
+
+    // A dead letter that is retried after the retention has ended has nothing to read.
+    tell(&house, "stripe", "evt_late", "sample.read_whole").await;
+    house.run_sql("DELETE FROM webhooks.inbox").await;
+    house.worker.run_due().await;
+    let dead = "SELECT count(*) FROM platform.dead_jobs WHERE error LIKE '%past the retention%'";
+    assert_eq!((house.count(JOBS).await, house.count(dead).await, ear.payloads().len()), (0, 1, 2));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use platform::telemetry::{RequestContext, current_context};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use test_support::{Answer, ApiClient, start_of_time};
-use webhooks::ports::{InboundEvent, InboundHandler};
+use webhooks::ports::{InboundEvent, InboundHandler, Payload};
 use webhooks::{Config, Scheme, SourceConfig};
 
 use crate::house::{Handlers, House};
@@ -32,11 +32,17 @@ pub(crate) type Heard = (InboundEvent, Option<RequestContext>);
 pub(crate) struct Ear {
     db: Db,
     heard: Arc<Mutex<Vec<Heard>>>,
+    payloads: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Ear {
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().expect("no panic").clone()
+    }
+
+    /// The payloads of those events whose type asks to read it.
+    pub(crate) fn payloads(&self) -> Vec<Vec<u8>> {
+        self.payloads.lock().expect("no panic").clone()
     }
 
     /// The ids of the events, in order.
@@ -49,9 +55,13 @@ impl Ear {
 
 #[async_trait]
 impl InboundHandler for Ear {
-    async fn handle(&self, event: InboundEvent, running: &Running) -> Result<(), JobError> {
+    async fn handle(&self, event: InboundEvent, payload: &Payload, running: &Running) -> Result<(), JobError> {
         let kind = event.event_type.clone();
         self.heard.lock().expect("no panic").push((event, current_context()));
+        if kind == "sample.read_whole" {
+            let payload = payload.read().await?;
+            self.payloads.lock().expect("no panic").push(payload);
+        }
         if kind == "sample.failing" {
             return Err(JobError::Retry("on purpose".into()));
         }
@@ -71,12 +81,17 @@ impl InboundHandler for Ear {
 
 /// A house with the two sources, both heard by the same.
 pub(crate) async fn house() -> (House, Ear) {
+    house_with(config(&[SECRET, OLD_SECRET]), SOURCES).await
+}
+
+/// A house with these sources, all heard by the same.
+pub(crate) async fn house_with<const N: usize>(config: Config, sources: [&'static str; N]) -> (House, Ear) {
     let mut ear = None;
     let make = |db: &Db| {
-        let made = ear.insert(Ear { db: db.clone(), heard: Arc::default() });
-        SOURCES.map(|name| (name, Arc::new(made.clone()) as Arc<dyn InboundHandler>)).into()
+        let made = ear.insert(Ear { db: db.clone(), heard: Arc::default(), payloads: Arc::default() });
+        sources.map(|name| (name, Arc::new(made.clone()) as Arc<dyn InboundHandler>)).into()
     };
-    let house = House::with_handlers(AddressRules::Any, config(&[SECRET, OLD_SECRET]), make).await;
+    let house = House::with_handlers(AddressRules::Any, config, make).await;
     (house, ear.expect("it was made"))
 }
 

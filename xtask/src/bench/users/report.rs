@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::sides::Sides;
 use super::{CONNECTIONS, Effort, Round};
+use crate::bench::figures::{hundredths, microseconds, middle, milliseconds, nanoseconds, ratio};
 use crate::database::ScratchDatabase;
 use crate::failure::{Failure, io};
-use crate::statistics::median;
 use crate::usage;
 use crate::workspace::Workspace;
 
@@ -105,57 +105,5 @@ impl Report {
     fn goal(&mut self, what: &str, goal: &str, measured: u64, holds: bool) {
         let (measured, holds) = (hundredths(measured), if holds { "yes" } else { "no" });
         let _ = writeln!(self.goals, "| {what} | {goal} | {measured} | {holds} |");
-    }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn middle(rounds: &[Round], of: impl Fn(&Round) -> u64) -> u64 {
-    median(&rounds.iter().map(of).collect::<Vec<_>>()).unwrap_or_default()
-}
-
-/// In hundredths. Rounds that stood side by side are compared, as a machine has better and worse moments.
-fn ratio(ours: &[Round], bare: &[Round], of: impl Fn(&Round) -> u64) -> u64 {
-    let ratios = ours.iter().zip(bare).map(|(ours, bare)| (of(ours) * 100 + of(bare) / 2) / of(bare).max(1));
-    median(&ratios.collect::<Vec<_>>()).unwrap_or_default()
-}
-
-fn hundredths(amount: u64) -> String {
-    format!("{}.{:02}", amount / 100, amount % 100)
-}
-
-fn milliseconds(nanoseconds: u64) -> String {
-    hundredths((nanoseconds + 5_000) / 10_000)
-}
-
-fn microseconds(nanoseconds: u64) -> String {
-    let tenths = (nanoseconds + 50) / 100;
-    format!("{}.{}", tenths / 10, tenths % 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rounds(rates: [u64; 3]) -> Vec<Round> {
-        let time = Duration::from_micros(1_234);
-        rates.map(|per_second| Round { per_second, p50: time, p99: time, service: time, postgres: time }).to_vec()
-    }
-
-    #[test]
-    fn rounds_are_compared_side_by_side() {
-        let rate = |round: &Round| round.per_second;
-        assert_eq!(ratio(&rounds([80, 900, 9]), &rounds([100, 1000, 10]), rate), 90);
-        assert_eq!(middle(&rounds([80, 900, 9]), rate), 80);
-    }
-
-    #[test]
-    fn amounts_are_rounded() {
-        assert_eq!(milliseconds(1_234_999), "1.23");
-        assert_eq!(milliseconds(1_235_000), "1.24");
-        assert_eq!(microseconds(56_789), "56.8");
-        assert_eq!(hundredths(85), "0.85");
     }
 }

@@ -1,0 +1,247 @@
+//! Retrying and discarding: what is named, or everything that a filter lets through, in batches that are a transaction each.
+//! Whoever interrupts it has done the batches before.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::say_json;
+use super::table::counted;
+use crate::check::StartError;
+use crate::cli::{say, whisper};
+
+/// How many are done in one transaction.
+const BATCH: usize = 500;
+
+/// Without a terminal, progress is told every so many.
+const TOLD_EVERY: u64 = 10_000;
+
+/// The most refusals that are told one by one.
+const REFUSALS_TOLD: usize = 20;
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Retry,
+    Discard,
+}
+
+impl Deed {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Discard => "discard",
+        }
+    }
+
+    fn past(self) -> &'static str {
+        match self {
+            Self::Retry => "retried",
+            Self::Discard => "discarded",
+        }
+    }
+}
+
+/// What operators retry and discard.
+pub(super) trait Shelf {
+    /// What one of them is called, and several.
+    const NAMES: (&'static str, &'static str);
+    /// Where to look for the right id.
+    const HINT: &'static str;
+
+    /// How many the filter lets through; none where counting takes as long as doing it.
+    async fn count(&self) -> Result<Option<u64>, StartError>;
+
+    /// Those with a smaller id than `before` that the filter lets through, the newest first.
+    async fn ids(&self, before: Uuid, limit: i64) -> Result<Vec<Uuid>, StartError>;
+
+    /// Does it, and says for each why not, if not.
+    async fn carry_out(&self, deed: Deed, ids: &[Uuid]) -> Result<Vec<(Uuid, Option<Refusal>)>, StartError>;
+}
+
+/// Why something was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Missing,
+    Because(&'static str),
+}
+
+/// What to do it with.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Selection {
+    /// These, by their ids; or give a filter instead
+    #[arg(value_name = "ID")]
+    ids: Vec<Uuid>,
+    /// Everything that the filter lets through, however much that is; without a filter, everything
+    #[arg(long)]
+    all: bool,
+    /// Print the result as a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The whole wish.
+pub(super) struct Wish<'a> {
+    pub(super) deed: Deed,
+    pub(super) selection: &'a Selection,
+    /// Whether a filter was given.
+    pub(super) filtered: bool,
+    /// Nobody needs to be asked.
+    pub(super) sure: bool,
+}
+
+/// What came of it.
+#[derive(Default, Serialize)]
+struct Report {
+    done: u64,
+    refused: Vec<Refused>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    id: Uuid,
+    why: String,
+}
+
+/// Fulfils a wish. The exit code says whether everything named was done.
+pub(super) async fn fulfil<S: Shelf>(shelf: &S, wish: Wish<'_>) -> Result<ExitCode, StartError> {
+    let Wish { deed, selection, filtered, sure } = wish;
+    let named = !selection.ids.is_empty();
+    if named && (filtered || selection.all) {
+        return refuse("give ids or a filter, not both".to_owned());
+    }
+    if !named && !filtered && !selection.all {
+        let (_, many) = S::NAMES;
+        return refuse(format!("say which {many}: ids, a filter, or --all"));
+    }
+    if !named && !selection.all && shelf.ids(Uuid::max(), 2).await?.len() > 1 {
+        let (what, verb) = (amount::<S>(shelf.count().await?), deed.verb());
+        return refuse(format!("the filter lets through {what}; add --all to {verb} all of them"));
+    }
+    let count = if named { Some(selection.ids.len() as u64) } else { shelf.count().await? };
+    if deed == Deed::Discard && count != Some(0) && !sure {
+        confirm(&amount::<S>(count))?;
+    }
+    let report = if named { do_named(shelf, deed, &selection.ids).await? } else { do_all(shelf, deed, count).await? };
+    Ok(tell::<S>(&report, deed, selection.json))
+}
+
+fn amount<S: Shelf>(count: Option<u64>) -> String {
+    count.map_or_else(|| format!("several {}", S::NAMES.1), |count| counted(count, S::NAMES))
+}
+
+fn refuse(why: String) -> Result<ExitCode, StartError> {
+    Err(StartError::Refused(why))
+}
+
+/// Nobody discards by accident.
+fn confirm(what: &str) -> Result<(), StartError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(StartError::Refused(format!("discarding {what} cannot be undone; add --yes if that is meant")));
+    }
+    let mut stderr = std::io::stderr();
+    write!(stderr, "Discard {what} for good? [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(StartError::Refused("nothing was discarded".to_owned())),
+    }
+}
+
+async fn do_named<S: Shelf>(shelf: &S, deed: Deed, ids: &[Uuid]) -> Result<Report, StartError> {
+    let mut report = Report::default();
+    for batch in ids.chunks(BATCH) {
+        for (id, refusal) in shelf.carry_out(deed, batch).await? {
+            report.note::<S>(id, refusal);
+        }
+    }
+    Ok(report)
+}
+
+/// From the newest to the oldest, each once: what fails again meanwhile is left alone.
+async fn do_all<S: Shelf>(shelf: &S, deed: Deed, count: Option<u64>) -> Result<Report, StartError> {
+    let (mut report, mut before) = (Report::default(), Uuid::max());
+    let mut progress = Progress { of: count, told: 0, to_terminal: std::io::stderr().is_terminal() };
+    loop {
+        let batch = shelf.ids(before, i64::try_from(BATCH).unwrap_or(i64::MAX)).await?;
+        let Some(last) = batch.last() else { break };
+        before = *last;
+        for (id, refusal) in shelf.carry_out(deed, &batch).await? {
+            // What is gone since it was listed needs nothing any more.
+            if refusal != Some(Refusal::Missing) {
+                report.note::<S>(id, refusal);
+            }
+        }
+        progress.tell(report.done);
+    }
+    progress.end();
+    Ok(report)
+}
+
+impl Report {
+    fn note<S: Shelf>(&mut self, id: Uuid, refusal: Option<Refusal>) {
+        let why = match refusal {
+            None => {
+                self.done += 1;
+                return;
+            }
+            Some(Refusal::Missing) => missing::<S>(id),
+            Some(Refusal::Because(why)) => why.to_owned(),
+        };
+        self.refused.push(Refused { id, why });
+    }
+}
+
+/// What is said of an id that leads nowhere.
+pub(super) fn missing<S: Shelf>(id: Uuid) -> String {
+    format!("there is no {} {id}; {}", S::NAMES.0, S::HINT)
+}
+
+fn tell<S: Shelf>(report: &Report, deed: Deed, json: bool) -> ExitCode {
+    if json {
+        say_json(report);
+    } else {
+        say(&format!("{} {}", counted(report.done, S::NAMES), deed.past()));
+        for Refused { id, why } in report.refused.iter().take(REFUSALS_TOLD) {
+            whisper(&if why.contains(&id.to_string()) { why.clone() } else { format!("{id}: {why}") });
+        }
+        if let Some(more) = report.refused.len().checked_sub(REFUSALS_TOLD).filter(|more| *more > 0) {
+            whisper(&format!("… and {more} more; --json tells all"));
+        }
+    }
+    if report.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says how far a long deed is, on stderr.
+struct Progress {
+    of: Option<u64>,
+    told: u64,
+    to_terminal: bool,
+}
+
+impl Progress {
+    fn tell(&mut self, done: u64) {
+        if self.of.is_some_and(|of| of <= BATCH as u64) {
+            return;
+        }
+        let far = self.of.map_or_else(|| done.to_string(), |of| format!("{done} of {of}"));
+        if self.to_terminal {
+            let mut stderr = std::io::stderr();
+            write!(stderr, "\r{far}").and_then(|()| stderr.flush()).ok();
+            self.told = done;
+        } else if done - self.told >= TOLD_EVERY {
+            whisper(&far);
+            self.told = done;
+        }
+    }
+
+    fn end(&self) {
+        if self.to_terminal && self.told > 0 {
+            whisper("");
+        }
+    }
+}

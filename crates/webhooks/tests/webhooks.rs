@@ -36,6 +36,8 @@ mod partitions;
 mod plans;
 #[path = "webhooks/receiver.rs"]
 mod receiver;
+#[path = "webhooks/recording.rs"]
+mod recording;
 #[path = "webhooks/replays.rs"]
 mod replays;
 #[path = "webhooks/retries.rs"]

@@ -177,7 +177,7 @@ async fn dev_seeds_beside_what_a_stand_in_that_is_gone_has_left() {
     gone.stop().await;
 
     // The customer and the open page are unknown to the stand-in that `dev` starts now.
-    let dev = Process::start("dev", &durable.url).await;
+    let dev = Process::start_with("dev", &durable.url, &[]).await;
     let buyer = buyer.at(&dev.api);
     eventually("the organization is on a paid plan", async || buyer.plan().await == "team").await;
 }

@@ -4,28 +4,28 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::buyer::Buyer;
 use crate::home::{Home, send};
 use crate::receiver::{Manner, Receiver};
 
 const OWNER: &str = "olga@example.com";
 
-async fn register(buyer: &Buyer, url: &str, event_type: &str) -> Value {
-    let wish = json!({ "url": url, "event_types": [event_type] });
-    send(buyer.ask(Method::POST, "/webhook-endpoints").json(&wish)).await.expect(201)["id"].clone()
-}
-
 #[tokio::test]
 async fn owners_and_other_endpoints_hear_that_an_endpoint_is_disabled() {
     let home = Home::open().await;
     let owner = home.person(OWNER).await;
-    let buyer = Buyer::new(&home.api, &owner.token, home.organization(&owner).await);
+    let path = format!("/v1/organizations/{}", home.organization(&owner).await);
+    let register = async |url: &str, event_type: &str| -> Value {
+        let wish = json!({ "url": url, "event_types": [event_type] });
+        let ask = home.ask(Method::POST, &format!("{path}/webhook-endpoints")).bearer_auth(&owner.token);
+        send(ask.json(&wish)).await.expect(201)["id"].clone()
+    };
     let (gone, gone_url) = Receiver::with_manner(|_| Manner::Answer(410)).await;
     let (other, other_url) = Receiver::open().await;
-    let endpoint = register(&buyer, &format!("{gone_url}?token=hunter2"), "organization.updated").await;
-    register(&buyer, &other_url, "webhook_endpoint.disabled").await;
+    let endpoint = register(&format!("{gone_url}?token=hunter2"), "organization.updated").await;
+    register(&other_url, "webhook_endpoint.disabled").await;
     home.work().await;
-    send(buyer.ask(Method::PATCH, "").json(&json!({ "name": "Acme & Sons" }))).await.expect(200);
+    let rename = home.ask(Method::PATCH, &path).bearer_auth(&owner.token).json(&json!({ "name": "Acme & Sons" }));
+    send(rename).await.expect(200);
     home.work().await;
     home.work().await;
     assert_eq!(gone.arrived(), 1);

@@ -9,6 +9,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::buyer::inbound;
 use crate::home::{Home, Person, send};
+use crate::receiver::{Manner, Receiver};
 
 /// An id that leads nowhere.
 const NOWHERE: &str = "0197a3f1-5c4e-7d2a-9b1f-3e8c6a4d2b10";
@@ -169,7 +170,7 @@ async fn operators_retry_and_discard_jobs_one_by_one_and_many_at_once_but_not_by
         "one needs no --all"
     );
     let rest = run(&home, &["jobs", "retry", "--name", "sample.work", "--all", "--json"]).well();
-    assert_eq!(rest.objects(), [json!({ "done": 1_202, "refused": [] })]);
+    assert_eq!(rest.objects(), [json!({ "done": 1_202, "refused_count": 0, "refused": [] })]);
     assert_eq!((count(&home, waiting).await, count(&home, dead).await), (1_204, 0));
     assert_eq!(run(&home, &["jobs", "retry", "--all"]).well().told, "0 jobs retried\n");
 
@@ -184,10 +185,8 @@ async fn operators_retry_and_discard_jobs_one_by_one_and_many_at_once_but_not_by
         run(&home, &[verb, &[running.as_str()]].concat()).badly(1, &format!("{running}: a worker has it"));
     }
     let refused = run(&home, &["jobs", "discard", &running, "--yes", "--json"]).badly(1, "");
-    assert_eq!(
-        refused.objects(),
-        [json!({ "done": 0, "refused": [{ "id": running, "why": "a worker has it at the moment" }] })]
-    );
+    let why = json!([{ "id": running, "why": "a worker has it at the moment" }]);
+    assert_eq!(refused.objects(), [json!({ "done": 0, "refused_count": 1, "refused": why })]);
     let gone = run(&home, &["jobs", "discard", "--state", "waiting", "--all", "--yes"]).well();
     assert_eq!((gone.told.as_str(), count(&home, waiting).await), ("1203 jobs discarded\n", 1));
 }
@@ -323,6 +322,42 @@ async fn operators_see_what_goes_out_send_it_again_and_give_it_up() {
     assert_eq!(tries, ["3", "2", "2"]);
     sql(&home, "UPDATE webhooks.endpoints SET disabled_at = now(), disabled_reason = 'gone'").await;
     run(&home, &["deliveries", "retry", &ids[0]]).badly(1, "its endpoint is disabled");
+}
+
+/// Jobs of this kind wait for an operator.
+const PUT_OFF: &str = "CREATE FUNCTION platform.put_off() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN NEW.run_at := now() + interval '1 hour'; RETURN NEW; END $$;
+    CREATE TRIGGER put_off BEFORE INSERT ON platform.jobs FOR EACH ROW
+        WHEN (NEW.name LIKE '% hears webhooks.endpoint_disabled.v1') EXECUTE FUNCTION platform.put_off()";
+
+#[tokio::test]
+async fn that_an_endpoint_is_disabled_is_told_without_the_secrets_of_its_url() {
+    let home = Home::open().await;
+    let ada = home.person("ada@example.com").await;
+    let path = format!("/v1/organizations/{}", home.organization(&ada).await);
+    let ask = |method: Method, below: &str| home.ask(method, &format!("{path}{below}")).bearer_auth(&ada.token);
+    let (_, gone) = Receiver::with_manner(|_| Manner::Answer(410)).await;
+    let (other, url) = Receiver::open().await;
+    for (url, event_type) in
+        [(format!("{gone}/s3cret?token=s3cret"), "organization.updated"), (url, "webhook_endpoint.disabled")]
+    {
+        let wish = json!({ "url": url, "event_types": [event_type] });
+        send(ask(Method::POST, "/webhook-endpoints").json(&wish)).await.expect(201);
+    }
+    sql(&home, PUT_OFF).await;
+    send(ask(Method::PATCH, "").json(&json!({ "name": "Acme & Sons" }))).await.expect(200);
+    home.work().await;
+
+    let listed = run(&home, &["jobs", "list", "--state", "scheduled", "--json"]).well();
+    let origin = gone.strip_suffix("/hook").expect("a path");
+    let told = listed.objects().iter().filter(|job| job["args"]["url"] == origin).count();
+    assert_eq!((told, listed.told.contains("s3cret")), (2, false), "{}", listed.told);
+    run(&home, &["jobs", "retry", "--state", "scheduled", "--all"]).well();
+    home.work().await;
+    let [received] = &other.received()[..] else { panic!("{} messages", other.received().len()) };
+    let message: Value = serde_json::from_slice(&received.body).expect("JSON");
+    assert_eq!((&message["type"], &message["data"]["url"]), (&json!("webhook_endpoint.disabled"), &json!(origin)));
+    assert!(!message.to_string().contains("s3cret"), "{message}");
 }
 
 #[tokio::test]

@@ -25,11 +25,6 @@ pub(crate) struct Process {
 
 impl Process {
     /// `command` is `serve` (API alone), `work` (worker alone) or `dev` (both).
-    pub(crate) async fn start(command: &str, database: &str) -> Self {
-        Self::start_with(command, database, &[]).await
-    }
-
-    /// With more variables.
     pub(crate) async fn start_with(command: &str, database: &str, variables: &[(&str, &str)]) -> Self {
         let (public, operations) = (free_address(), free_address());
         let child = binary(command, database)

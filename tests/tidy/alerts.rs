@@ -159,6 +159,7 @@ mod controls {
             "max(carts_waiting{state=~\"a|b\"}) > 5 and sum (carts_waiting) without (shop) / 2 > 0.2",
             "histogram_quantile(0.99, sum by (le, shop) (rate(cart_seconds_bucket[5m]))) > 1e3",
             "carts_waiting offset 5m > on (shop) group_left carts_waiting",
+            "absent(carts_waiting)",
         ] {
             alerts_are_measured_and_explained(&shop(expr)).hold();
         }
@@ -170,6 +171,7 @@ mod controls {
             ("max(carts_lost) > 5", "carts_lost"),
             ("max by (shop) (carts_waiting) > carts_lost", "carts_lost"),
             ("rate(cart_seconds[5m]) > 1", "cart_seconds"),
+            ("absent(carts_lost)", "carts_lost"),
             ("carts_waiting{state=\"a\"} or tested_total", "tested_total"),
         ] {
             alerts_are_measured_and_explained(&shop(expr)).only_name(&format!("looks at {metric}, which nothing"));

@@ -77,6 +77,8 @@ fn cases() -> Vec<Case> {
         Case { timestamp: String::new(), ..Case::bad("no time") },
         Case { timestamp: format!("-{TIME}"), ..Case::bad("a time before time") },
         Case { timestamp: "soon".to_owned(), ..Case::bad("no number") },
+        Case { timestamp: "9".repeat(400), ..Case::bad("a time far beyond numbers") },
+        Case { timestamp: format!("{TIME}\n"), ..Case::bad("a time and a line end") },
         with_signature(Case::good("during a rotation"), &format!("{wrong} {SIGNATURE}")),
         with_signature(Case::good("during a rotation, the old one first"), &format!("{SIGNATURE} {wrong}")),
         with_signature(Case::good("beside another kind"), &format!("v1a,MEUCIQ {SIGNATURE}")),
@@ -88,6 +90,11 @@ fn cases() -> Vec<Case> {
         with_signature(Case::bad("one without a version"), bare),
         with_signature(Case::bad("one of another version"), &format!("v2,{bare}")),
         Case::signed("letters beyond ASCII, and a line end", other, "{\"name\":\"Zoë ☕\"}\n"),
+        Case { good: false, ..Case::signed("no secret", "", "{}") },
+        Case { good: false, ..Case::signed("nothing but the prefix", "whsec_", "{}") },
+        Case { secret: "whsec_!!".to_owned(), good: false, ..Case::signed("garbage and no key", "", "{}") },
+        Case { secret: "AAEC!".to_owned(), good: false, ..Case::signed("garbage behind a key", "AAEC", "{}") },
+        Case { secret: "!AAEC".to_owned(), good: false, ..Case::signed("garbage before a key", "AAEC", "{}") },
         Case { secret: other.replace("whsec_", ""), ..Case::signed("a secret without its prefix", other, "{}") },
     ]
 }
@@ -254,6 +261,7 @@ async fn the_example_that_sends_is_believed_by_whoever_verifies() {
     command.args(["send.sh", &url]).current_dir(folder.path()).env("SECRET", SECRET).env("no_proxy", "127.0.0.1");
     let (succeeded, said) = run(&mut command, "");
     assert!(succeeded, "{said}");
+    assert!(!run(command.env("SECRET", "whsec_"), "").0, "nobody signs with an empty key");
     let [message] = &receiver.received()[..] else { panic!("one message") };
     message.verify(SECRET);
     assert!(!message.verifies("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));

@@ -1,53 +1,65 @@
 //! What is cheaper together: whoever comes while others are being served joins the next batch.
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 /// Items that wait to be served.
 pub(crate) struct Batches<T> {
-    waiting: Mutex<Vec<T>>,
+    waiting: Mutex<Vec<Waiting<T>>>,
     turn: tokio::sync::Mutex<()>,
     size: usize,
     linger: Duration,
 }
 
+/// An item, and who is told when it was served.
+struct Waiting<T>(T, oneshot::Sender<()>);
+
 impl<T> Batches<T> {
-    /// None larger than this. The first to come waits so long for company; zero: not at all.
+    /// None larger than this. A batch that is smaller waits so long for company; zero: not at all.
     pub(crate) fn of(size: usize, linger: Duration) -> Self {
         Self { waiting: Mutex::default(), turn: tokio::sync::Mutex::default(), size, linger }
     }
 
-    /// Returns when the item was served, by this call or by the one before it.
+    /// Returns when the item was served: by somebody else, or by this call once it has its turn. Nobody serves those who come
+    /// later than the own item.
     pub(crate) async fn join<F, Fut>(&self, item: T, serve: F)
     where
         F: Fn(Vec<T>) -> Fut,
         Fut: Future<Output = ()>,
     {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(item);
-        let _turn = self.turn.lock().await;
-        if !self.linger.is_zero() && !self.is_empty() {
-            sleep(self.linger).await;
-        }
-        loop {
-            let batch = self.take();
-            if batch.is_empty() {
-                return;
+        let (served, mut is_served) = oneshot::channel();
+        self.waiting().push(Waiting(item, served));
+        let _turn = tokio::select! {
+            biased;
+            _ = &mut is_served => return,
+            turn = self.turn.lock() => turn,
+        };
+        while is_served.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
+            if !self.linger.is_zero() && self.waiting().len() < self.size {
+                sleep(self.linger).await;
             }
-            serve(batch).await;
+            let (items, told): (Vec<_>, Vec<_>) =
+                self.take().into_iter().map(|Waiting(item, told)| (item, told)).unzip();
+            serve(items).await;
+            for told in told {
+                // Whoever was stopped meanwhile hears nothing.
+                told.send(()).ok();
+            }
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
-    fn take(&self) -> Vec<T> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(&self) -> Vec<Waiting<T>> {
+        let mut waiting = self.waiting();
         let count = waiting.len().min(self.size);
         waiting.drain(..count).collect()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<T>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,6 +87,23 @@ mod tests {
         let all = join_all((1..=6).map(|item| batches.join(item, serve)));
         tokio::join!(all, async { gate.notify_one() });
         assert_eq!(*served.borrow(), [vec![1], vec![2, 3, 4, 5], vec![6]]);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_those_who_came_later() {
+        let (batches, gate) = (Batches::of(4, Duration::ZERO), &Notify::new());
+        let serve = |batch: Vec<u32>| async move {
+            gate.notified().await;
+            assert_eq!(batch, [1], "the second is never let through");
+        };
+        let (first, second) = (batches.join(1, serve), batches.join(2, serve));
+        tokio::pin!(first, second);
+        tokio::select! {
+            biased;
+            () = &mut first => {}
+            () = &mut second => unreachable!("it came later"),
+            () = async { gate.notify_one(); std::future::pending().await } => {}
+        }
     }
 
     #[tokio::test]

@@ -122,9 +122,14 @@ impl Endpoint {
         self.disabled_at.map(|_| self.disabled_reason.unwrap_or(DisabledReason::Gone))
     }
 
+    /// Another URL leads to another receiver: how the former one failed is forgotten.
     fn changed(self, change: EndpointChange, now: DateTime<Utc>) -> Self {
+        let url = change.url.map_or_else(|| self.url.clone(), Into::into);
+        let is_elsewhere = url != self.url;
         Self {
-            url: change.url.map_or(self.url, Into::into),
+            failing_since: self.failing_since.filter(|_| !is_elsewhere),
+            paused_until: self.paused_until.filter(|_| !is_elsewhere),
+            url,
             description: change.description.map_or(self.description, Into::into),
             event_types: change.event_types.map_or(self.event_types, without_repetition),
             max_in_flight: change.max_in_flight.unwrap_or(self.max_in_flight),

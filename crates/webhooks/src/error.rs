@@ -86,9 +86,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the database said no, which may be because of one row; if it is merely away, nothing can be written at all.
+    /// Whether the database refused because of something that is written (SQLSTATE classes 22 and 23), or because the lease on one
+    /// of the jobs was lost: then others may be written without it.
     pub(crate) fn is_a_refusal(&self) -> bool {
-        matches!(self, Self::Database(sqlx::Error::Database(_)))
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23") || code == "JB001")
     }
 
     /// What a job makes of it: a message that nobody can send today cannot be sent tomorrow either.

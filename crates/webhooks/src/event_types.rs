@@ -50,7 +50,8 @@ pub(crate) fn catalogue() -> &'static [EventType] {
             EventType {
                 name: "webhook_endpoint.disabled",
                 description: "Nothing is sent to an endpoint any more: it answered 410 (`gone`), or nothing arrived there for \
-                              five days (`failing`). The organization's other endpoints are told.",
+                              five days (`failing`). The organization's other endpoints are told. `url` is its scheme, \
+                              host and port only: the rest may hold a secret.",
                 data: disabled_endpoint(),
             },
             EventType {
@@ -86,7 +87,7 @@ fn disabled_endpoint() -> Vec<(&'static str, Value, Value)> {
     let url = json!({ "type": "string", "format": "uri", "minLength": 1, "maxLength": 2048 });
     vec![
         endpoint(),
-        ("url", url, json!("https://example.com/hook")),
+        ("url", url, json!("https://example.com")),
         ("reason", json!({ "enum": ["gone", "failing"] }), json!("failing")),
         ("disabled_at", json!({ "type": "string", "format": "date-time" }), json!("2026-03-01T12:00:00Z")),
     ]

@@ -73,12 +73,13 @@ impl Receipt {
 
 impl Webhooks {
     /// Takes what a source sends. When this returns, the event is stored and will be handled, once, however often and
-    /// however simultaneously it is sent.
+    /// however simultaneously it is sent. Says whether the signature covers the time, so that whoever sent this can sign
+    /// now; otherwise it may be an old one, repeated for ever by whoever got hold of it.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown source, [`Error::InvalidSignature`], [`Error::InvalidTimestamp`],
     /// [`Error::InvalidEvent`]; nothing is stored then.
-    pub(crate) async fn receive_event(&self, source: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
+    pub(crate) async fn receive_event(&self, source: &str, headers: &HeaderMap, body: &[u8]) -> Result<bool, Error> {
         let known = self.0.sources.find(source).ok_or(Error::NotFound)?;
         let now = self.0.clock.now();
         known.verify(headers, body, now)?;
@@ -93,7 +94,7 @@ impl Webhooks {
         let outcome = if is_new { "stored" } else { "repeated" };
         metrics::counter!("webhook_events_received_total", "source" => source.to_owned(), "outcome" => outcome)
             .increment(1);
-        Ok(())
+        Ok(known.signs_time())
     }
 
     /// What a source sent, for the handler that wants to read it itself.

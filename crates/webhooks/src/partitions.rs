@@ -40,8 +40,10 @@ impl Webhooks {
     /// Makes missing partitions and drops those that are past the retention, after giving up what still waits for them.
     pub(crate) async fn maintain_partitions(&self) -> Result<(), Error> {
         self.make_partitions().await?;
-        let given_up = self.give_up_expired().await?;
+        // Whatever comes of this, old partitions go.
+        let given_up = self.give_up_expired().await;
         let dropped = store::drop_partitions(&mut *self.0.db.read().await?, self.0.config.retention_days).await?;
+        let given_up = given_up?;
         tracing::info!(given_up, dropped, "partitions are made ahead and old ones dropped");
         Ok(())
     }

@@ -102,6 +102,14 @@ impl Source {
         })
     }
 
+    /// Whether its signature covers when it was made.
+    pub(crate) fn signs_time(&self) -> bool {
+        match self.scheme {
+            Scheme::Stripe | Scheme::StandardWebhooks => true,
+            Scheme::Github => false,
+        }
+    }
+
     /// What headers and body say; ask only once they are verified.
     ///
     /// # Errors

@@ -258,3 +258,19 @@ async fn case_47_e_forgers_are_limited_by_their_address_and_the_source_is_not() 
     send(from("198.51.100.1", &sender.letter("evt_10", 0, SECRET))).await.expect(200);
     assert_eq!(sender.stored().await, (11, 11));
 }
+
+/// Its signature proves no time: whoever got hold of one delivery could fill the inbox under ever other ids.
+#[tokio::test]
+async fn case_47_f_what_may_be_repeated_for_ever_counts_against_the_limit() {
+    let sender = Sender::with(Scheme::Github, |config| {
+        config.http.stack.rate_limit = RateLimit { count: 1, seconds: 3_600, burst: 3 };
+    })
+    .await;
+    let overheard = sender.letter("evt_1", 0, SECRET);
+    for number in 1..=3 {
+        sender.is_taken(&Letter { id: format!("evt_{number}"), ..overheard.clone() }).await;
+    }
+    let again = Letter { id: "evt_4".to_owned(), ..overheard };
+    is_problem(&problem(sender.post(&again)).await, 429, "rate_limited");
+    assert_eq!(sender.stored().await, (3, 3));
+}

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -303,11 +304,13 @@ pub(super) async fn move_schedule(
     Ok(moved.rows_affected() == 1)
 }
 
-/// Samples the gauges of the queues: `jobs_ready` and `jobs_oldest_ready_seconds` by queue, and `jobs_dead`.
+/// Samples the gauges of the queues: `jobs_ready` and `jobs_oldest_ready_seconds` by queue, and `jobs_dead`. Queues with jobs
+/// that nobody here runs become known, so that the gauges of theirs go back to zero, too.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn queue_metrics(connection: &mut PgConnection, queues: &[String]) -> Result<(), sqlx::Error> {
+pub async fn queue_metrics(connection: &mut PgConnection, known: &mut BTreeSet<String>) -> Result<(), sqlx::Error> {
+    let queues: Vec<String> = known.iter().cloned().collect();
     let rows = sqlx::query!(
         r#"
         SELECT queue AS "queue!", coalesce(ready.depth, 0)::float8 AS "depth!", coalesce(ready.age, 0)::float8 AS "age!"
@@ -317,13 +320,14 @@ pub async fn queue_metrics(connection: &mut PgConnection, queues: &[String]) -> 
             FROM platform.jobs WHERE run_at <= now() GROUP BY queue
         ) AS ready USING (queue)
         "#,
-        queues,
+        &queues,
     )
     .fetch_all(&mut *connection)
     .await?;
     for row in rows {
         metrics::gauge!("jobs_ready", "queue" => row.queue.clone()).set(row.depth);
-        metrics::gauge!("jobs_oldest_ready_seconds", "queue" => row.queue).set(row.age);
+        metrics::gauge!("jobs_oldest_ready_seconds", "queue" => row.queue.clone()).set(row.age);
+        known.insert(row.queue);
     }
     let dead = sqlx::query_scalar!(r#"SELECT count(*)::float8 AS "count!" FROM platform.dead_jobs"#)
         .fetch_one(connection)

@@ -157,9 +157,9 @@ impl Worker {
     }
 
     async fn sample_metrics(&self) {
-        let queues: Vec<String> = self.queues().into_iter().collect();
+        let mut known = self.queues();
         loop {
-            let sampled = async { store::queue_metrics(&mut *self.db.read().await?, &queues).await };
+            let sampled = async { store::queue_metrics(&mut *self.db.read().await?, &mut known).await };
             if let Err(error) = sampled.await {
                 tracing::debug!(%error, "the queues could not be measured");
             }

@@ -1,5 +1,6 @@
 //! The worker as it runs in a service: waking, draining, heartbeat, pumps, gauges.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -187,7 +188,8 @@ async fn the_gauges_tell_depth_age_and_deaths() {
         )
         .await;
     let mut connection = house.databases.platform().read().await.expect("a connection");
-    queue_metrics(&mut connection, &["gauged".to_owned(), "empty".to_owned()]).await.expect("measured");
+    let mut known = BTreeSet::from(["empty".to_owned()]);
+    queue_metrics(&mut connection, &mut known).await.expect("measured");
     let page = metrics.render();
     for line in [
         r#"jobs_ready{queue="gauged"} 2"#,
@@ -198,4 +200,11 @@ async fn the_gauges_tell_depth_age_and_deaths() {
     }
     assert!(page.contains(r#"jobs_oldest_ready_seconds{queue="gauged"} 72"#), "{page}");
     assert!(page.contains("jobs_dead "), "{page}");
+    house.sql("DELETE FROM platform.jobs WHERE queue = 'gauged'").await;
+    queue_metrics(&mut connection, &mut known).await.expect("measured");
+    let page = metrics.render();
+    for gauge in ["jobs_ready", "jobs_oldest_ready_seconds"] {
+        let line = format!(r#"{gauge}{{queue="gauged"}} 0"#);
+        assert!(page.contains(&line), "a queue that nobody here works on is forgotten: {page}");
+    }
 }

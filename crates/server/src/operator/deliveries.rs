@@ -188,7 +188,7 @@ impl Shelf for Deliveries<'_> {
 
     async fn count(&self) -> Result<Option<u64>, StartError> {
         let count = self.desk.house.webhooks.count_deliveries(&self.filter).await.map_err(WiringError::from)?;
-        Ok(Some(count.unsigned_abs()))
+        Ok(count.map(i64::unsigned_abs))
     }
 
     async fn ids(&self, before: Uuid, limit: i64) -> Result<Vec<Uuid>, StartError> {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use futures_util::future::join;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use platform::caller::OrgId;
 use platform::ids::new_uuid;
@@ -60,6 +59,13 @@ pub(crate) struct Sending {
     settling: Arc<Settling>,
     /// When the next look may begin.
     next_look: Mutex<Instant>,
+}
+
+/// What a look found.
+struct Found {
+    calls: Vec<Call>,
+    /// It gave up with endpoints left to look at.
+    more: bool,
 }
 
 /// Everything that a call needs.
@@ -139,13 +145,12 @@ impl Pump for Sending {
         let mut room = self.room().await?;
         self.webhooks.make_room().await?;
         let left = room.num_permits() + self.room.available_permits();
-        let looking = self.webhooks.look(room.num_permits(), left, &self.shares);
-        let (calls, ()) = join(looking, self.webhooks.sample(&self.gauges)).await;
-        let calls = calls?;
-        let count = calls.len();
-        for call in calls {
+        let found = self.webhooks.look(room.num_permits(), left, &self.shares).await?;
+        let count = found.calls.len() + usize::from(found.more);
+        for call in found.calls {
             spawn("delivery", self.deliver(call, room.split(1)));
         }
+        self.webhooks.sample(&self.gauges).await;
         Ok(count)
     }
 
@@ -159,14 +164,14 @@ impl Pump for Sending {
 impl Webhooks {
     /// Takes what is due, up to `room`. Endpoints that are ready with nothing due, as most are when a lease of theirs would
     /// have ended, never keep those behind them waiting.
-    async fn look(&self, room: usize, left: usize, shares: &Shares) -> Result<Vec<Call>, Error> {
+    async fn look(&self, room: usize, left: usize, shares: &Shares) -> Result<Found, Error> {
         for _ in 0..LOOKS {
             let (all, calls) = self.take_due(room, left, shares).await?;
             if all || !calls.is_empty() {
-                return Ok(calls);
+                return Ok(Found { calls, more: false });
             }
         }
-        Ok(Vec::new())
+        Ok(Found { calls: Vec::new(), more: true })
     }
 
     /// Leases what is due, up to `room` and to each organization's share of what is `left`; says whether every endpoint that

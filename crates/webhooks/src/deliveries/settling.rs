@@ -13,7 +13,7 @@ use super::store::settlements::{self, Change, Disabled, Settled};
 use super::verdict::Outcome;
 use crate::batches::Batches;
 use crate::endpoints::EndpointId;
-use crate::events::EndpointDisabled;
+use crate::events::{EndpointDisabled, origin};
 use crate::jobs::CHANNEL;
 use crate::{Error, Webhooks};
 
@@ -93,7 +93,7 @@ impl Webhooks {
                 endpoint_id: endpoint.uuid(),
                 organization_id: organization,
                 reason,
-                url,
+                url: origin(&url),
                 disabled_at: at,
             };
             self.0.events.announce(tx, &event).await?;

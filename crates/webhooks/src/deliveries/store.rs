@@ -19,8 +19,13 @@ use crate::messages::recording::Mailing;
 /// Begins deliveries of messages. The foreign key keeps a share of the endpoints' rows until the transaction ends, by which
 /// the delivery loop knows that something is being added.
 pub(crate) async fn insert(connection: &mut PgConnection, mailings: &[Mailing<'_>]) -> Result<(), sqlx::Error> {
-    let each =
-        || mailings.iter().flat_map(|mailing| mailing.deliveries.iter().map(move |delivery| (mailing, delivery)));
+    let mut begun = Vec::new();
+    for mailing in mailings {
+        begun.extend(mailing.deliveries.iter().map(|delivery| (mailing, delivery)));
+    }
+    // The endpoints are locked in this order, which is that of their ids, as everywhere.
+    begun.sort_by_key(|(_, delivery)| delivery.endpoint.uuid());
+    let each = || begun.iter();
     let ids: Vec<Uuid> = each().map(|(_, delivery)| delivery.id.uuid()).collect();
     let organizations: Vec<Uuid> = each().map(|(mailing, _)| mailing.organization.uuid()).collect();
     let endpoints: Vec<Uuid> = each().map(|(_, delivery)| delivery.endpoint.uuid()).collect();

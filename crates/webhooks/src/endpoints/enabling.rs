@@ -11,7 +11,7 @@ use crate::{Error, Webhooks, policy, replays};
 
 impl Webhooks {
     /// Has everything sent to the endpoint again at once, what waits for it first, and forgets how it failed. Nothing happens
-    /// to one that is enabled.
+    /// to one that is enabled and does not fail.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`].
@@ -21,7 +21,7 @@ impl Webhooks {
         if !policy::may_manage_endpoints(member.role()) {
             return Err(Error::Forbidden);
         }
-        if found.status() == EndpointStatus::Enabled {
+        if found.status() == EndpointStatus::Enabled && found.failing_since.is_none() {
             return Ok(());
         }
         store::enable(&mut tx, member.org(), id, self.0.clock.now()).await?;

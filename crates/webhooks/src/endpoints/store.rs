@@ -134,7 +134,8 @@ pub(crate) async fn lock(
     .await
 }
 
-/// Saves a change and has the delivery loop look at the endpoint again, as it may have more slots now.
+/// Saves a change and has the delivery loop look at the endpoint again, as it may have more slots now; after its pause, if it
+/// is paused.
 pub(super) async fn save(
     connection: &mut PgConnection,
     organization: OrgId,
@@ -143,7 +144,9 @@ pub(super) async fn save(
     sqlx::query!(
         "UPDATE webhooks.endpoints
          SET url = $3, description = $4, event_types = $5, max_in_flight = $6, version = $7, updated_at = $8,
-             next_ready_at = now()
+             failing_since = $9, paused_until = $10, next_ready_at = greatest(now(), $10),
+             consecutive_failures = CASE url WHEN $3 THEN consecutive_failures ELSE 0 END,
+             pauses = CASE url WHEN $3 THEN pauses ELSE 0 END
          WHERE organization_id = $1 AND id = $2",
         organization.uuid(),
         changed.id.uuid(),
@@ -153,6 +156,8 @@ pub(super) async fn save(
         changed.max_in_flight,
         changed.version,
         changed.updated_at,
+        changed.failing_since,
+        changed.paused_until,
     )
     .execute(connection)
     .await?;

@@ -14,7 +14,7 @@ pub(crate) fn routes() -> Routes<Webhooks> {
 /// For the services this one listens to, such as the payment provider; no access token, the signature counts. It covers
 /// the body byte by byte, so any media type is taken. The answer says only that the event is stored, or was already: it
 /// is handled afterwards. Send again whatever was not answered with 200. What is answered with 200 does not count against
-/// the rate limit.
+/// the rate limit, where the signature covers the time.
 #[utoipa::path(post, path = "/inbound/{source}", operation_id = "inbound_event_receive",
     params(("source" = String, Path, description = "Who sends: a configured source, such as `stripe`.", max_length = 32),
            ("Stripe-Signature" = Option<String>, Header, max_length = 8192,
@@ -46,7 +46,8 @@ async fn inbound_event_receive(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<StatusCode, Problem> {
-    webhooks.receive_event(&source, &headers, &body).await?;
-    turn.give_back();
+    if webhooks.receive_event(&source, &headers, &body).await? {
+        turn.give_back();
+    }
     Ok(StatusCode::OK)
 }

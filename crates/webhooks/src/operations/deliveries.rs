@@ -11,6 +11,9 @@ use super::store;
 use crate::deliveries::DeliveryStatus;
 use crate::{Error, Webhooks};
 
+/// Counting further would take long, and is not worth it.
+const MOST_COUNTED: i64 = 100_000;
+
 /// A delivery as operators see it.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeliveryEntry {
@@ -109,16 +112,17 @@ impl Webhooks {
         })
     }
 
-    /// How many deliveries a filter lets through.
+    /// How many deliveries a filter lets through; none when they are more than a hundred thousand.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn count_deliveries(&self, filter: &DeliveryFilter) -> Result<i64, Error> {
+    pub async fn count_deliveries(&self, filter: &DeliveryFilter) -> Result<Option<i64>, Error> {
         let mut connection = self.0.db.read().await?;
-        Ok(match filter.endpoints(&mut connection).await? {
-            Some(endpoints) => store::count_to(&mut connection, &endpoints, filter).await?,
-            None => store::count(&mut connection, filter).await?,
-        })
+        let count = match filter.endpoints(&mut connection).await? {
+            Some(endpoints) => store::count_to(&mut connection, &endpoints, filter, MOST_COUNTED + 1).await?,
+            None => store::count(&mut connection, filter, MOST_COUNTED + 1).await?,
+        };
+        Ok((count <= MOST_COUNTED).then_some(count))
     }
 
     /// These deliveries, those that there are, the newest first.

@@ -119,31 +119,48 @@ pub(super) async fn list_ids(
     .await
 }
 
+/// Counts no further than `most`.
 pub(super) async fn count_to(
     connection: &mut PgConnection,
     endpoints: &[Uuid],
     filter: &DeliveryFilter,
+    most: i64,
 ) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM webhooks.deliveries
-           WHERE endpoint_id = ANY ($1) AND status = ANY ($2) AND id >= $3"#,
+        r#"SELECT count(*) AS "count!"
+           FROM (SELECT 1 FROM unnest($1::uuid[]) AS wanted (endpoint_id)
+                 CROSS JOIN unnest($2::text[]) AS also (status)
+                 JOIN webhooks.deliveries delivery
+                      ON delivery.endpoint_id = wanted.endpoint_id AND delivery.status = also.status AND delivery.id >= $3
+                 LIMIT $4) found"#,
         endpoints,
         &names(filter),
         filter.oldest_id(),
+        most,
     )
     .fetch_one(connection)
     .await
 }
 
-pub(super) async fn count(connection: &mut PgConnection, filter: &DeliveryFilter) -> Result<i64, sqlx::Error> {
+/// Counts no further than `most`.
+pub(super) async fn count(
+    connection: &mut PgConnection,
+    filter: &DeliveryFilter,
+    most: i64,
+) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"SELECT (SELECT count(*) FROM webhooks.deliveries WHERE $1 AND status = 'dead' AND id >= $4)
-                + (SELECT count(*) FROM webhooks.due_deliveries WHERE $2 AND delivery_id >= $4)
-                + (SELECT count(*) FROM webhooks.deliveries WHERE $3 AND status = 'delivered' AND id >= $4) AS "count!""#,
+        r#"SELECT count(*) AS "count!"
+           FROM ((SELECT 1 FROM webhooks.deliveries WHERE $1 AND status = 'dead' AND id >= $4 LIMIT $5)
+                 UNION ALL
+                 (SELECT 1 FROM webhooks.due_deliveries WHERE $2 AND delivery_id >= $4 LIMIT $5)
+                 UNION ALL
+                 (SELECT 1 FROM webhooks.deliveries WHERE $3 AND status = 'delivered' AND id >= $4 LIMIT $5)
+                 LIMIT $5) found"#,
         filter.wants(DeliveryStatus::Dead),
         filter.wants(DeliveryStatus::Pending),
         filter.wants(DeliveryStatus::Delivered),
         filter.oldest_id(),
+        most,
     )
     .fetch_one(connection)
     .await

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::header::RETRY_AFTER;
+use platform::caller::Role;
 use platform::shutdown::Shutdown;
 use platform::telemetry::spawn;
 use serde_json::json;
@@ -136,6 +137,24 @@ async fn what_is_recorded_during_a_pause_waits_for_its_end() {
 }
 
 #[tokio::test]
+async fn a_paused_endpoint_that_is_changed_stays_paused() {
+    let house = House::open().await;
+    let endpoint = house.register("https://example.com/hook").await;
+    let path = house.path(&format!("webhook-endpoints/{}", endpoint["id"].as_str().expect("an id")));
+    let owner = house.member(Role::Owner);
+    let change = async |number: u8| {
+        let ask = house.api.patch(&path, &json!({ "max_in_flight": number })).bearer(&owner);
+        assert_eq!(ask.send().await.status, 200);
+    };
+    house.run_sql("UPDATE webhooks.endpoints SET next_ready_at = NULL").await;
+    change(11).await;
+    assert_eq!(house.count("SELECT count(*) FROM webhooks.endpoints WHERE next_ready_at <= now()").await, 1);
+    house.run_sql("UPDATE webhooks.endpoints SET paused_until = now() + interval '9 minutes', pauses = 5").await;
+    change(12).await;
+    assert_eq!(house.count("SELECT count(*) FROM webhooks.endpoints WHERE next_ready_at = paused_until").await, 1);
+}
+
+#[tokio::test]
 async fn a_probe_that_finds_nothing_due_leaves_the_endpoint_in_peace() {
     let house = House::open().await;
     let receiver = Receiver::open().await;
@@ -198,4 +217,24 @@ async fn failures_that_come_late_do_not_lengthen_the_pause() {
         AND paused_until BETWEEN now() + interval '3 minutes' AND now() + interval '5 minutes'
         AND next_ready_at = paused_until AND in_flight = 0";
     assert_eq!(house.count(same).await, 1);
+}
+
+#[tokio::test]
+async fn another_url_is_another_receiver_with_nothing_held_against_it() {
+    let house = House::open().await;
+    let (broken, mended) = (Receiver::replying([Reply::status(500)]).await, Receiver::open().await);
+    let endpoint = house.register(&broken.url).await;
+    house.happen(10).await;
+    house.worker.run_due().await;
+    assert_eq!(house.count(PAUSED).await, 1);
+    let path = house.path(&format!("webhook-endpoints/{}", endpoint["id"].as_str().expect("an id")));
+    let owner = house.member(Role::Owner);
+    let same = json!({ "url": broken.url, "description": "still here" });
+    let kept = house.api.patch(&path, &same).bearer(&owner).send().await.expect(200);
+    assert_eq!((&kept["status"], house.count(PAUSED).await), (&json!("paused"), 1));
+    let moved = house.api.patch(&path, &json!({ "url": mended.url })).bearer(&owner).send().await.expect(200);
+    assert_eq!((&moved["status"], &moved["failing_since"]), (&json!("enabled"), &json!(null)));
+    house.happen(1).await;
+    house.worker.run_due().await;
+    assert_eq!((broken.seen().len(), mended.seen().len()), (10, 1), "what failed has pauses of its own");
 }

@@ -20,7 +20,7 @@ fn everything() -> DeliveryFilter {
 async fn ids(house: &House, filter: &DeliveryFilter) -> Vec<Uuid> {
     let ids = house.webhooks().list_delivery_ids(filter, Uuid::max(), 100).await.expect("a list");
     let counted = house.webhooks().count_deliveries(filter).await.expect("a number");
-    assert_eq!(usize::try_from(counted), Ok(ids.len()));
+    assert_eq!(counted.and_then(|counted| usize::try_from(counted).ok()), Some(ids.len()));
     let (mut before, mut paged) = (Uuid::max(), Vec::new());
     while let Some(id) = house.webhooks().list_delivery_ids(filter, before, 1).await.expect("a list").pop() {
         paged.push(id);
@@ -28,6 +28,27 @@ async fn ids(house: &House, filter: &DeliveryFilter) -> Vec<Uuid> {
     }
     assert_eq!(paged, ids);
     ids
+}
+
+#[tokio::test]
+async fn very_many_deliveries_are_not_counted_to_the_end() {
+    let house = House::open().await;
+    house.register("https://example.com/hook").await;
+    house
+        .run_sql(
+            "INSERT INTO webhooks.due_deliveries (delivery_id, endpoint_id, message_id, next_at)
+             SELECT gen_random_uuid(), id, gen_random_uuid(), now()
+             FROM webhooks.endpoints, generate_series(1, 100000)",
+        )
+        .await;
+    assert_eq!(house.webhooks().count_deliveries(&everything()).await.expect("a count"), Some(100_000));
+    house
+        .run_sql(
+            "INSERT INTO webhooks.due_deliveries (delivery_id, endpoint_id, message_id, next_at)
+             SELECT gen_random_uuid(), id, gen_random_uuid(), now() FROM webhooks.endpoints",
+        )
+        .await;
+    assert_eq!(house.webhooks().count_deliveries(&everything()).await.expect("a count"), None);
 }
 
 fn id(value: &Value) -> Uuid {

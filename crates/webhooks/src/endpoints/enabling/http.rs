@@ -14,7 +14,7 @@ pub(crate) fn routes() -> Routes<Webhooks> {
 /// Enable a webhook endpoint
 ///
 /// For owners and admins. Ends that it is disabled or paused, and sends what waits for it at once. What happened while it was
-/// disabled is not among that: replay the period. An endpoint that is enabled stays as it is.
+/// disabled is not among that: replay the period. Of an endpoint that is enabled the failures are forgotten.
 #[utoipa::path(post, path = "/organizations/{org_id}/webhook-endpoints/{id}/enable", operation_id = "endpoint_enable",
     security(("access_token" = [])),
     params(EndpointPath),

@@ -55,7 +55,7 @@ pub(crate) fn jobs(workspace: &Workspace, effort: Effort) -> Result<(), Failure>
     progress("building the worker whose jobs do nothing");
     Cargo::new(workspace, &["build", "--release", "--package", "platform", "--example", "idle_jobs"]).run()?;
     let idle = workspace.target.join("release/examples").join(format!("idle_jobs{}", std::env::consts::EXE_SUFFIX));
-    program.settings = people::WITHOUT_LIMITS.into_iter().chain(LIKE_PRODUCTION).collect();
+    program.settings = people::WITHOUT_LIMITS.into_iter().chain(LIKE_PRODUCTION.iter().copied()).collect();
     program.migrate()?;
     database.run(TABLES)?;
     program.log = Log::Nowhere;

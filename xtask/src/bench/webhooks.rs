@@ -26,7 +26,7 @@ use stage::{Crowd, Side, Stage};
 const CONNECTIONS: u32 = 16;
 
 /// As in production, but for calls to this machine, which production refuses.
-pub(super) const LIKE_PRODUCTION: [(&str, &str); 4] = [
+pub(super) const LIKE_PRODUCTION: &[(&str, &str)] = &[
     ("APP_ENVIRONMENT", "development"),
     ("APP__BILLING__STRIPE__API_URL", "https://api.stripe.com"),
     ("APP__TELEMETRY__FILTER", "info,sqlx::query=warn"),
@@ -67,7 +67,7 @@ pub(crate) fn webhooks(workspace: &Workspace, effort: Effort, only: Option<Part>
     let _turn = workspace.take_turn()?;
     let database = ScratchDatabase::create_durable(workspace, "bench_webhooks")?;
     let mut program = Program::build(workspace, &database)?;
-    program.settings = people::WITHOUT_LIMITS.into_iter().chain(LIKE_PRODUCTION).collect();
+    program.settings = people::WITHOUT_LIMITS.into_iter().chain(LIKE_PRODUCTION.iter().copied()).collect();
     program.migrate()?;
     program.log = Log::Nowhere;
     let mut stage = Stage::set(program, &database)?;

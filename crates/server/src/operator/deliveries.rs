@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 use webhooks::{AttemptEntry, DeliveryEntry, DeliveryFilter, DeliveryOutcome, DeliveryStatus};
 
-use super::many::{Deed, Refusal, Selection, Shelf, Wish, fulfil, missing};
+use super::many::{Deed, Discarding, Filtering, Refusal, Retrying, Shelf, fulfil, missing};
 use super::moments::{in_full, seen_from, span};
 use super::table::{Facts, Table};
 use super::{Desk, Part, Since, say_json};
@@ -57,12 +57,7 @@ pub(crate) enum DeliveriesCommand {
 
 Ends with 0 if everything was retried, else with 1.
 ")]
-    Retry {
-        #[command(flatten)]
-        selection: Selection,
-        #[command(flatten)]
-        filter: Filter,
-    },
+    Retry(Retrying<Filter>),
     /// Give up deliveries that wait: they are dead
     ///
     /// What is being sent is refused. A filter means pending ones.
@@ -72,15 +67,7 @@ Ends with 0 if everything was retried, else with 1.
 
 Ends with 0 if everything was discarded, else with 1.
 ")]
-    Discard {
-        #[command(flatten)]
-        selection: Selection,
-        #[command(flatten)]
-        filter: Filter,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
+    Discard(Discarding<Filter>),
 }
 
 /// Which deliveries.
@@ -106,11 +93,13 @@ fn statuses() -> impl TypedValueParser<Value = DeliveryStatus> {
         .map(move |name| status_of(name).unwrap_or(DeliveryStatus::Dead))
 }
 
-impl Filter {
+impl Filtering for Filter {
     fn is_given(&self) -> bool {
         self.organization.is_some() || self.endpoint.is_some() || !self.status.is_empty() || self.since.is_some()
     }
+}
 
+impl Filter {
     /// As the module takes it; these states unless others were given.
     fn resolve(&self, statuses: &[DeliveryStatus], now: DateTime<Utc>) -> DeliveryFilter {
         DeliveryFilter {
@@ -153,15 +142,13 @@ pub(crate) async fn run(command: DeliveriesCommand) -> Result<ExitCode, StartErr
             }
             Ok(ExitCode::SUCCESS)
         }
-        DeliveriesCommand::Retry { selection, filter } => {
-            let deliveries = Deliveries { desk: &desk, filter: filter.resolve(&[DeliveryStatus::Dead], now) };
-            let (deed, filtered, sure) = (Deed::Retry, filter.is_given(), true);
-            fulfil(&deliveries, Wish { deed, selection: &selection, filtered, sure }).await
+        DeliveriesCommand::Retry(retrying) => {
+            let filter = retrying.filter.resolve(&[DeliveryStatus::Dead], now);
+            fulfil(&Deliveries { desk: &desk, filter }, retrying.wish()).await
         }
-        DeliveriesCommand::Discard { selection, filter, yes } => {
-            let deliveries = Deliveries { desk: &desk, filter: filter.resolve(&[DeliveryStatus::Pending], now) };
-            let (deed, filtered) = (Deed::Discard, filter.is_given());
-            fulfil(&deliveries, Wish { deed, selection: &selection, filtered, sure: yes }).await
+        DeliveriesCommand::Discard(discarding) => {
+            let filter = discarding.filter.resolve(&[DeliveryStatus::Pending], now);
+            fulfil(&Deliveries { desk: &desk, filter }, discarding.wish()).await
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 use webhooks::{ReceiptEntry, ReceiptFilter};
 
-use super::many::{Deed, Refusal, Selection, Shelf, Wish, fulfil, missing};
+use super::many::{Deed, Discarding, Filtering, Refusal, Retrying, Shelf, fulfil, missing};
 use super::moments::{in_full, span};
 use super::table::{Facts, Table};
 use super::{Desk, Part, Since, jobs, say_json};
@@ -66,12 +66,7 @@ The payload may hold personal data: it is what the source sent.
 
 Ends with 0 if everything was retried, else with 1.
 ")]
-    Retry {
-        #[command(flatten)]
-        selection: Selection,
-        #[command(flatten)]
-        filter: Filter,
-    },
+    Retry(Retrying<Filter>),
     /// Drop the jobs that would hand receipts on; the receipts stay
     ///
     /// A filter means dead ones unless --state says otherwise.
@@ -81,15 +76,7 @@ Ends with 0 if everything was retried, else with 1.
 
 Ends with 0 if everything was discarded, else with 1.
 ")]
-    Discard {
-        #[command(flatten)]
-        selection: Selection,
-        #[command(flatten)]
-        filter: Filter,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
+    Discard(Discarding<Filter>),
 }
 
 /// How far the handling of a receipt is.
@@ -148,11 +135,13 @@ pub(crate) struct Filter {
     since: Option<Since>,
 }
 
-impl Filter {
+impl Filtering for Filter {
     fn is_given(&self) -> bool {
         self.state.is_some() || self.source.is_some() || self.event_type.is_some() || self.since.is_some()
     }
+}
 
+impl Filter {
     fn resolve(&self, now: DateTime<Utc>) -> ReceiptFilter {
         let (source, event_type) = (self.source.clone(), self.event_type.clone());
         ReceiptFilter { source, event_type, since: self.since.map(|since| since.at(now)) }
@@ -190,17 +179,9 @@ pub(crate) async fn run(command: InboxCommand) -> Result<ExitCode, StartError> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        InboxCommand::Retry { selection, filter } => {
-            let state = Some(filter.state.unwrap_or(State::Dead));
-            let inbox = Inbox { desk: &desk, filter: filter.resolve(now), state };
-            let (deed, filtered, sure) = (Deed::Retry, filter.is_given(), true);
-            fulfil(&inbox, Wish { deed, selection: &selection, filtered, sure }).await
-        }
-        InboxCommand::Discard { selection, filter, yes } => {
-            let state = Some(filter.state.unwrap_or(State::Dead));
-            let inbox = Inbox { desk: &desk, filter: filter.resolve(now), state };
-            let (deed, filtered) = (Deed::Discard, filter.is_given());
-            fulfil(&inbox, Wish { deed, selection: &selection, filtered, sure: yes }).await
+        InboxCommand::Retry(retrying) => fulfil(&Inbox::to_mend(&desk, &retrying.filter, now), retrying.wish()).await,
+        InboxCommand::Discard(discarding) => {
+            fulfil(&Inbox::to_mend(&desk, &discarding.filter, now), discarding.wish()).await
         }
     }
 }
@@ -221,7 +202,12 @@ struct Inbox<'a> {
     state: Option<State>,
 }
 
-impl Inbox<'_> {
+impl<'a> Inbox<'a> {
+    /// Dead ones unless the filter names another state.
+    fn to_mend(desk: &'a Desk, filter: &Filter, now: DateTime<Utc>) -> Self {
+        Self { desk, filter: filter.resolve(now), state: Some(filter.state.unwrap_or(State::Dead)) }
+    }
+
     async fn receipts(&self, ids: &[Uuid]) -> Result<Vec<ReceiptEntry>, StartError> {
         Ok(self.desk.house.webhooks.find_receipts(ids).await.map_err(WiringError::from)?)
     }

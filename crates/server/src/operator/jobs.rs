@@ -9,7 +9,7 @@ use platform::jobs::operator::{self, JobEntry, JobFilter, JobState, Outcome};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::many::{Deed, Refusal, Selection, Shelf, Wish, fulfil, missing};
+use super::many::{Deed, Discarding, Filtering, Refusal, Retrying, Shelf, fulfil, missing};
 use super::moments::{in_full, seen_from, span};
 use super::table::{Facts, Table, clean_lines, cut};
 use super::{Desk, Part, Since, say_json};
@@ -56,12 +56,7 @@ pub(crate) enum JobsCommand {
 
 Ends with 0 if everything was retried, else with 1.
 ")]
-    Retry {
-        #[command(flatten)]
-        selection: Selection,
-        #[command(flatten)]
-        filter: Filter,
-    },
+    Retry(Retrying<Filter>),
     /// Throw jobs away: what they were to do does not happen
     ///
     /// A job that is running is refused. A filter means dead jobs unless --state says otherwise.
@@ -71,15 +66,7 @@ Ends with 0 if everything was retried, else with 1.
 
 Ends with 0 if everything was discarded, else with 1.
 ")]
-    Discard {
-        #[command(flatten)]
-        selection: Selection,
-        #[command(flatten)]
-        filter: Filter,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
+    Discard(Discarding<Filter>),
 }
 
 /// Which jobs.
@@ -105,11 +92,13 @@ fn states() -> impl TypedValueParser<Value = JobState> {
         .map(move |name| state_of(name).unwrap_or(JobState::Dead))
 }
 
-impl Filter {
+impl Filtering for Filter {
     fn is_given(&self) -> bool {
         !self.state.is_empty() || self.queue.is_some() || self.name.is_some() || self.since.is_some()
     }
+}
 
+impl Filter {
     /// As the platform takes it; these states unless others were given.
     fn resolve(&self, states: &[JobState], now: DateTime<Utc>) -> JobFilter {
         JobFilter {
@@ -142,15 +131,13 @@ pub(crate) async fn run(command: JobsCommand) -> Result<ExitCode, StartError> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        JobsCommand::Retry { selection, filter } => {
-            let (filtered, sure) = (filter.is_given(), true);
-            let jobs = Jobs { desk: &desk, filter: filter.resolve(&[JobState::Dead], now) };
-            fulfil(&jobs, Wish { deed: Deed::Retry, selection: &selection, filtered, sure }).await
+        JobsCommand::Retry(retrying) => {
+            let jobs = Jobs { desk: &desk, filter: retrying.filter.resolve(&[JobState::Dead], now) };
+            fulfil(&jobs, retrying.wish()).await
         }
-        JobsCommand::Discard { selection, filter, yes } => {
-            let filtered = filter.is_given();
-            let jobs = Jobs { desk: &desk, filter: filter.resolve(&[JobState::Dead], now) };
-            fulfil(&jobs, Wish { deed: Deed::Discard, selection: &selection, filtered, sure: yes }).await
+        JobsCommand::Discard(discarding) => {
+            let jobs = Jobs { desk: &desk, filter: discarding.filter.resolve(&[JobState::Dead], now) };
+            fulfil(&jobs, discarding.wish()).await
         }
     }
 }

@@ -82,14 +82,51 @@ pub(crate) struct Selection {
     json: bool,
 }
 
+/// The options that say which.
+pub(crate) trait Filtering: clap::Args {
+    /// Whether one of them was given.
+    fn is_given(&self) -> bool;
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Retrying<F: clap::Args> {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    pub(super) filter: F,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Discarding<F: clap::Args> {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    pub(super) filter: F,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
 /// The whole wish.
 pub(super) struct Wish<'a> {
-    pub(super) deed: Deed,
-    pub(super) selection: &'a Selection,
+    deed: Deed,
+    selection: &'a Selection,
     /// Whether a filter was given.
-    pub(super) filtered: bool,
+    filtered: bool,
     /// Nobody needs to be asked.
-    pub(super) sure: bool,
+    sure: bool,
+}
+
+impl<F: Filtering> Retrying<F> {
+    pub(super) fn wish(&self) -> Wish<'_> {
+        Wish { deed: Deed::Retry, selection: &self.selection, filtered: self.filter.is_given(), sure: true }
+    }
+}
+
+impl<F: Filtering> Discarding<F> {
+    pub(super) fn wish(&self) -> Wish<'_> {
+        Wish { deed: Deed::Discard, selection: &self.selection, filtered: self.filter.is_given(), sure: self.yes }
+    }
 }
 
 /// What came of it; of what was refused only the first are kept.

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::house::House;
+use crate::isolation::add_while_the_only_slot_is_taken;
 use crate::receiver::{Receiver, Reply};
 
 const PAUSE: &str = "SELECT extract(epoch FROM paused_until - now())::bigint FROM webhooks.endpoints";
@@ -109,14 +110,7 @@ async fn what_is_added_while_a_probe_is_on_its_way_is_not_forgotten() {
     house.register(&receiver.url).await;
     house.happen(1).await;
     end_pause(&house).await;
-    let worker = house.worker.clone();
-    let running = spawn("worker", async move { worker.run_due().await });
-    receiver.wait_for(1).await;
-    // Somebody who found the only slot taken, and has not committed yet.
-    let mut adding = house.add_uncommitted().await;
-    receiver.answer_all();
-    running.await.expect("the worker runs through");
-    sqlx::raw_sql("COMMIT").execute(&mut adding).await.expect("commits");
+    add_while_the_only_slot_is_taken(&house, &mut receiver).await;
     assert_eq!(house.worker.run_due().await, 1);
     assert_eq!(receiver.seen().len(), 2);
 }

@@ -119,12 +119,8 @@ async fn what_is_added_while_a_loop_looks_is_not_forgotten() {
     assert_eq!(receiver.seen().len(), 2);
 }
 
-#[tokio::test]
-async fn what_is_added_while_the_last_slot_comes_free_is_not_forgotten() {
-    let house = House::open().await;
-    let mut receiver = Receiver::hesitating([Reply::default()]).await;
-    house.register_with(&receiver.url, json!({ "max_in_flight": 1 })).await;
-    house.happen(1).await;
+/// Runs what is due, to a receiver that has one slot, while somebody adds more.
+pub(crate) async fn add_while_the_only_slot_is_taken(house: &House, receiver: &mut Receiver) {
     let worker = house.worker.clone();
     let running = spawn("worker", async move { worker.run_due().await });
     receiver.wait_for(1).await;
@@ -133,6 +129,15 @@ async fn what_is_added_while_the_last_slot_comes_free_is_not_forgotten() {
     receiver.answer_all();
     running.await.expect("the worker runs through");
     sqlx::raw_sql("COMMIT").execute(&mut adding).await.expect("commits");
+}
+
+#[tokio::test]
+async fn what_is_added_while_the_last_slot_comes_free_is_not_forgotten() {
+    let house = House::open().await;
+    let mut receiver = Receiver::hesitating([Reply::default()]).await;
+    house.register_with(&receiver.url, json!({ "max_in_flight": 1 })).await;
+    house.happen(1).await;
+    add_while_the_only_slot_is_taken(&house, &mut receiver).await;
     assert_eq!(house.worker.run_due().await, 1);
     assert_eq!(receiver.seen().len(), 2);
 }

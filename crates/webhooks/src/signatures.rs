@@ -10,8 +10,8 @@ use sha2::Sha256;
 /// What keys are sealed for.
 const PURPOSE: &str = "webhooks.signing_key";
 
-/// What a key begins with where people see it.
-const PREFIX: &str = "whsec_";
+/// What a key of Standard Webhooks begins with where people see it.
+pub(crate) const PREFIX: &str = "whsec_";
 
 /// A key that signs for one endpoint. Never printed; its owner sees it once.
 pub(crate) struct SigningKey(Vec<u8>);
@@ -38,11 +38,18 @@ impl SigningKey {
     }
 
     fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        mac.update(format!("{id}.{timestamp}.").as_bytes());
-        mac.update(body);
-        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+        let mac = hmac_sha256(&self.0, &[format!("{id}.{timestamp}.").as_bytes(), body]);
+        format!("v1,{}", STANDARD.encode(mac))
     }
+}
+
+/// HMAC-SHA256 (RFC 2104) over these bytes, one part after the other: what we sign with, and what our sources do.
+pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 /// The header `webhook-signature`: one signature by each key, so that a receiver that holds any of them is satisfied.

@@ -1,9 +1,10 @@
 //! Deliveries that wait for longer than messages are kept, as those of disabled endpoints may: nobody can send them any more.
 
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::sending::LEASE;
-use super::store::expiry::{self, Removed};
+use super::store::expiry;
 use super::store::settlements::{self, Change, Look};
 use crate::{Error, Webhooks};
 
@@ -22,16 +23,31 @@ impl Webhooks {
             let deliveries: Vec<Uuid> = expired.iter().map(|expired| expired.delivery).collect();
             settlements::prefer_indexes(&mut tx).await?;
             settlements::lock(&mut tx, &endpoints).await?;
-            let removed = expiry::give_up(&mut tx, &deliveries).await?;
-            let change =
-                |removed: &Removed| Change { endpoint: removed.endpoint, slots: removed.slots, look: Look::None };
-            let changes: Vec<Change> = removed.iter().map(change).collect();
-            settlements::change_endpoints(&mut tx, &changes, LEASE).await?;
+            let GivenUp { count, .. } = give_up(&mut tx, &deliveries).await?;
             tx.commit().await?;
-            all += removed.iter().map(|removed| usize::try_from(removed.count).unwrap_or_default()).sum::<usize>();
-            if removed.is_empty() || expired.len() < BATCH {
+            all += count;
+            if count == 0 || expired.len() < BATCH {
                 return Ok(all);
             }
         }
     }
+}
+
+/// What came of giving up.
+pub(super) struct GivenUp {
+    count: usize,
+    /// A slot came free at an endpoint that something waits for.
+    pub(super) ready: bool,
+}
+
+/// Gives these deliveries up, unless they were taken meanwhile, with the slots of leases that ended. Their endpoints are locked.
+pub(super) async fn give_up(connection: &mut PgConnection, deliveries: &[Uuid]) -> Result<GivenUp, sqlx::Error> {
+    let removed = expiry::give_up(connection, deliveries).await?;
+    let count = removed.iter().map(|removed| usize::try_from(removed.count).unwrap_or_default()).sum();
+    let changes: Vec<Change> = removed
+        .into_iter()
+        .map(|removed| Change { endpoint: removed.endpoint, slots: removed.slots, look: Look::None })
+        .collect();
+    let ready = settlements::change_endpoints(connection, &changes, LEASE).await?;
+    Ok(GivenUp { count, ready })
 }

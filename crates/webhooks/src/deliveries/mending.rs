@@ -6,11 +6,9 @@ use platform::caller::OrgId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::DeliveryStatus;
-use super::sending::LEASE;
-use super::store::settlements::{self, Change, Look};
 use super::store::standings::{self, Standing};
-use super::store::{self, expiry};
+use super::store::{self, settlements};
+use super::{DeliveryStatus, expiry};
 use crate::jobs::CHANNEL;
 use crate::{Error, Webhooks};
 
@@ -86,12 +84,7 @@ impl Webhooks {
     pub async fn discard_deliveries(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, DeliveryOutcome)>, Error> {
         let mut tx = self.0.db.begin().await?;
         let standings = lock(&mut tx, ids).await?;
-        let removed = expiry::give_up(&mut tx, ids).await?;
-        let changes: Vec<Change> = removed
-            .iter()
-            .map(|removed| Change { endpoint: removed.endpoint, slots: removed.slots, look: Look::None })
-            .collect();
-        if settlements::change_endpoints(&mut tx, &changes, LEASE).await? {
+        if expiry::give_up(&mut tx, ids).await?.ready {
             tx.wake(CHANNEL);
         }
         tx.commit().await?;

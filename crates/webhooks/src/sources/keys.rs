@@ -4,15 +4,11 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
-use hmac::{Hmac, KeyInit, Mac};
 use platform::config::Secret;
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::config::Scheme;
-
-/// What a key of Standard Webhooks begins with where people see it; some senders leave it out.
-const PREFIX: &str = "whsec_";
+use crate::signatures::{PREFIX, hmac_sha256};
 
 /// Some senders leave out the padding, too.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -31,17 +27,14 @@ impl Key {
         let text = secret.expose();
         let bytes = match scheme {
             Scheme::Stripe | Scheme::Github => text.as_bytes().to_vec(),
+            // Some senders leave out the prefix.
             Scheme::StandardWebhooks => BASE64.decode(text.strip_prefix(PREFIX).unwrap_or(text)).ok()?,
         };
         (!bytes.is_empty()).then_some(Self(bytes))
     }
 
     pub(super) fn sign(&self, signed: &[&[u8]]) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        for part in signed {
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+        hmac_sha256(&self.0, signed)
     }
 }
 

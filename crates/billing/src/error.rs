@@ -103,9 +103,7 @@ impl From<Error> for Problem {
             ),
             Error::Once(error) => error.into(),
             Error::Provider(error) => provider_problem(error),
-            Error::Customers(_) => {
-                Self::unavailable("The service is busy, try again shortly.", RETRY_AFTER).with_cause(error)
-            }
+            Error::Customers(_) => Self::busy(error),
             // Catalogues stop a start or a migration; a request that met one would have met a mistake of ours.
             Error::InvalidCatalogue { .. } | Error::PriceChanged { .. } | Error::StoredWish(_) => Self::internal(error),
             Error::Database(error) => error.into(),

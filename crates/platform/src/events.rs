@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::db::Tx;
-use crate::jobs::{self, JobError, Jobs, Running, Target};
+use crate::jobs::{self, JobError, Jobs, NamedJob, Running};
 
 /// A fact, in the past tense, as its producer publishes it.
 ///
@@ -63,8 +63,8 @@ impl Events {
         if hearings.is_empty() {
             return Ok(());
         }
-        let targets: Vec<Target<'_>> =
-            hearings.iter().map(|Hearing { job, queue }| Target { name: job, queue }).collect();
-        jobs::insert_for_each(tx, &targets, jobs::to_json(event)?).await
+        let jobs: Result<Vec<NamedJob>, sqlx::Error> =
+            hearings.into_iter().map(|Hearing { job, queue }| NamedJob::new(job, queue, event)).collect();
+        jobs::enqueue_named(tx, &jobs?).await
     }
 }

@@ -27,7 +27,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::db::Tx;
-use crate::telemetry;
+use crate::telemetry::{self, RequestContext};
 
 pub use config::JobsConfig;
 pub use pump::Pump;
@@ -107,37 +107,53 @@ pub async fn enqueue<J: Job>(tx: &mut Tx, job: &J) -> Result<(), sqlx::Error> {
 /// # Errors
 /// When the database refuses or is away.
 pub async fn enqueue_with<J: Job>(tx: &mut Tx, job: &J, options: EnqueueOptions) -> Result<(), sqlx::Error> {
-    let target = Target { name: J::NAME, queue: J::QUEUE };
-    insert(tx, NewJob { target, args: to_json(job)?, max_attempts: J::MAX_ATTEMPTS, options }).await
+    let (name, queue, max_attempts) = (J::NAME, J::QUEUE, J::MAX_ATTEMPTS);
+    insert(tx, NewJob { name, queue, args: to_json(job)?, max_attempts, options }).await
 }
 
-/// Adds a job whose name is made of configuration; [`Jobs::register_named`] says what to do with it.
+/// A job whose name is made of configuration; [`Jobs::register_named`] says what to do with it.
+#[derive(Clone, Debug)]
+pub struct NamedJob {
+    name: String,
+    queue: String,
+    args: Value,
+    unique_key: Option<String>,
+    context: Option<RequestContext>,
+}
+
+impl NamedJob {
+    /// A job on behalf of the request that this code runs for.
+    ///
+    /// # Errors
+    /// When the arguments are not JSON.
+    pub fn new<A: Serialize>(name: String, queue: String, args: &A) -> Result<Self, sqlx::Error> {
+        Ok(Self { name, queue, args: to_json(args)?, unique_key: None, context: telemetry::current_context() })
+    }
+
+    /// While a job of the same name and key waits or runs, this one is not added.
+    #[must_use]
+    pub fn unique(self, key: String) -> Self {
+        Self { unique_key: Some(key), ..self }
+    }
+}
+
+/// Adds jobs to the transaction, in one statement. They are due at once and have the usual priority.
 ///
 /// # Errors
-/// When the arguments are not JSON, or the database refuses or is away.
-pub async fn enqueue_named<A: Serialize>(
-    tx: &mut Tx,
-    name: &str,
-    queue: &str,
-    args: &A,
-    options: EnqueueOptions,
-) -> Result<(), sqlx::Error> {
-    let target = Target { name, queue };
-    insert(tx, NewJob { target, args: to_json(args)?, max_attempts: MAX_ATTEMPTS, options }).await
+/// When the database refuses or is away.
+pub async fn enqueue_named(tx: &mut Tx, jobs: &[NamedJob]) -> Result<(), sqlx::Error> {
+    store::insert_named(tx, jobs).await?;
+    tx.wake(WAKE_CHANNEL);
+    Ok(())
 }
 
 /// A row to be written.
 pub(crate) struct NewJob<'a> {
-    pub(crate) target: Target<'a>,
+    pub(crate) name: &'a str,
+    pub(crate) queue: &'a str,
     pub(crate) args: Value,
     pub(crate) max_attempts: i32,
     pub(crate) options: EnqueueOptions,
-}
-
-/// Which handler a job is for, and where it waits.
-pub(crate) struct Target<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) queue: &'a str,
 }
 
 pub(crate) async fn insert(tx: &mut Tx, new: NewJob<'_>) -> Result<(), sqlx::Error> {
@@ -145,13 +161,6 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewJob<'_>) -> Result<(), sqlx::Err
     if new.options.run_at.is_none() {
         tx.wake(WAKE_CHANNEL);
     }
-    Ok(())
-}
-
-/// The same arguments for several handlers, in one statement.
-pub(crate) async fn insert_for_each(tx: &mut Tx, targets: &[Target<'_>], args: Value) -> Result<(), sqlx::Error> {
-    store::insert_for_each(tx, targets, args, telemetry::current_context()).await?;
-    tx.wake(WAKE_CHANNEL);
     Ok(())
 }
 

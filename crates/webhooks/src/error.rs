@@ -57,9 +57,9 @@ pub enum Error {
     /// A message that cannot be written as JSON.
     #[error("the message cannot be written")]
     UnwritableMessage(#[from] serde_json::Error),
-    /// What others wanted recorded in the same transaction could not be, or whoever wrote it was stopped.
-    #[error("the message was not recorded together with others")]
-    NotRecorded,
+    /// The database was away or busy when this was to be written together with others, or whoever wrote it was stopped.
+    #[error("it was not written together with others")]
+    NotWritten,
     /// Something came in that none of the source's secrets signed.
     #[error("no secret of the source made the signature")]
     InvalidSignature,
@@ -149,9 +149,9 @@ impl From<Error> for Problem {
             | Error::UndocumentedData(_)
             | Error::MessageTooLarge(_)
             | Error::UnwritableMessage(_)
-            | Error::NotRecorded
             | Error::UnusableSource { .. }
             | Error::Sealed(_) => Self::internal(error),
+            Error::NotWritten => Self::busy(error),
             Error::Database(error) => error.into(),
         }
     }

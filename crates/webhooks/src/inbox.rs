@@ -4,10 +4,12 @@
 pub(crate) mod http;
 mod store;
 
+use std::sync::Arc;
+
 use ::http::HeaderMap;
-use platform::db::Tx;
-use platform::jobs::{EnqueueOptions, JobError, enqueue_named};
-use platform::telemetry::current_context;
+use axum::body::Bytes;
+use platform::jobs::{JobError, NamedJob, enqueue_named};
+use platform::telemetry::{current_context, spawn};
 use serde::{Deserialize, Serialize};
 
 use crate::ports::InboundEvent;
@@ -26,11 +28,13 @@ platform::id! {
 }
 
 /// That an event came in: never changed. How far its handling is, the job says.
-struct Receipt {
-    id: ReceiptId,
-    event: InboundEvent,
+pub(crate) struct Receipt {
+    handling: Handling,
     api_version: Option<String>,
+    payload: Bytes,
     request_id: Option<String>,
+    /// What hands it on.
+    job: NamedJob,
 }
 
 /// The arguments of the job that hands an event on. Rows outlive the binary: only add fields that have a default.
@@ -53,21 +57,21 @@ pub(crate) fn queue(source: &str) -> String {
 }
 
 impl Handling {
-    /// Has the event handed on, by a job whose unique key is the receipt: while one waits or runs no second one is added, and
-    /// how far the handling is can be found out.
-    pub(crate) async fn enqueue(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
-        let options = EnqueueOptions { unique_key: Some(self.receipt_id.to_string()), ..EnqueueOptions::default() };
+    /// The job that hands the event on. Its unique key is the receipt: while one waits or runs no second one is added, and how
+    /// far the handling is can be found out.
+    pub(crate) fn job(&self) -> Result<NamedJob, sqlx::Error> {
         let source = &self.event.source;
-        enqueue_named(tx, &job_name(source), &queue(source), self, options).await
+        Ok(NamedJob::new(job_name(source), queue(source), self)?.unique(self.receipt_id.to_string()))
     }
 }
 
 impl Receipt {
-    fn new(source: &str, notice: Notice) -> Self {
+    fn new(source: &str, notice: Notice, payload: Bytes) -> Result<Self, sqlx::Error> {
         let Notice { id, event_type, object_id, livemode, api_version, occurred_at } = notice;
         let event = InboundEvent { source: source.to_owned(), id, event_type, object_id, livemode, occurred_at };
         let request_id = current_context().map(|context| context.request_id);
-        Self { id: ReceiptId::new(), event, api_version, request_id }
+        let handling = Handling { receipt_id: ReceiptId::new(), event };
+        Ok(Self { job: handling.job()?, handling, api_version, payload, request_id })
     }
 }
 
@@ -79,22 +83,34 @@ impl Webhooks {
     /// # Errors
     /// [`Error::NotFound`] for an unknown source, [`Error::InvalidSignature`], [`Error::InvalidTimestamp`],
     /// [`Error::InvalidEvent`]; nothing is stored then.
-    pub(crate) async fn receive_event(&self, source: &str, headers: &HeaderMap, body: &[u8]) -> Result<bool, Error> {
+    pub(crate) async fn receive_event(&self, source: &str, headers: &HeaderMap, body: Bytes) -> Result<bool, Error> {
         let known = self.0.sources.find(source).ok_or(Error::NotFound)?;
         let now = self.0.clock.now();
-        known.verify(headers, body, now)?;
-        let receipt = Receipt::new(source, known.read(headers, body, now)?);
-        let mut tx = self.0.db.begin().await?;
-        let is_new = store::insert(&mut tx, &receipt, body).await?;
-        if is_new {
-            let handling = Handling { receipt_id: receipt.id, event: receipt.event };
-            handling.enqueue(&mut tx).await?;
-            tx.commit().await?;
-        }
+        known.verify(headers, &body, now)?;
+        let receipt = Receipt::new(source, known.read(headers, &body, now)?, body)?;
+        // In a task of its own: a sender that hangs up keeps nobody else's event from being stored.
+        let webhooks = self.clone();
+        let storing =
+            spawn("inbox", async move { webhooks.0.receipts.write(receipt, |batch| webhooks.store_all(batch)).await });
+        let is_new = storing.await.map_err(|_stopped| Error::NotWritten)??;
         let outcome = if is_new { "stored" } else { "repeated" };
         metrics::counter!("webhook_events_received_total", "source" => source.to_owned(), "outcome" => outcome)
             .increment(1);
         Ok(known.signs_time())
+    }
+
+    /// Stores events that came at the same time, and has those handed on that were not known: says which.
+    async fn store_all(&self, batch: Vec<Arc<Receipt>>) -> Result<Vec<bool>, Error> {
+        let mut tx = self.0.db.begin().await?;
+        let new = store::insert(&mut tx, &batch).await?;
+        let is_new: Vec<bool> = batch.iter().map(|receipt| new.contains(&receipt.handling.receipt_id)).collect();
+        if !new.is_empty() {
+            let unknown = batch.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
+            let jobs: Vec<NamedJob> = unknown.map(|(receipt, _)| receipt.job.clone()).collect();
+            enqueue_named(&mut tx, &jobs).await?;
+            tx.commit().await?;
+        }
+        Ok(is_new)
     }
 
     /// What a source sent, for the handler that wants to read it itself.

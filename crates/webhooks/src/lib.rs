@@ -12,6 +12,7 @@ mod event_types;
 pub mod events;
 mod inbox;
 mod jobs;
+mod joint_writes;
 mod messages;
 mod operations;
 mod partitions;
@@ -24,7 +25,6 @@ mod sources;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use platform::clock::Clock;
 use platform::db::{Db, Migrations};
@@ -34,8 +34,9 @@ use platform::jobs::Jobs;
 use platform::outbound::Outbound;
 use platform::secrets::Secrets;
 
-use batches::Batches;
-use messages::recording::{self, Announcement};
+use inbox::Receipt;
+use joint_writes::JointWrites;
+use messages::recording::Announcement;
 use ports::InboundHandler;
 
 pub use config::{Config, Scheme, SourceConfig};
@@ -82,7 +83,8 @@ struct Inner {
     sources: sources::Sources,
     config: Config,
     partitions: partitions::Partitions,
-    announcements: Batches<Announcement>,
+    receipts: JointWrites<Receipt, bool>,
+    announcements: JointWrites<Announcement, ()>,
 }
 
 impl Webhooks {
@@ -93,9 +95,11 @@ impl Webhooks {
     pub fn new(needs: Needs) -> Result<Self, Error> {
         let Needs { db, clock, secrets, events, outbound, handlers, config } = needs;
         let sources = sources::Sources::new(&config.sources, &handlers)?;
-        let (partitions, announcements) =
-            (partitions::Partitions::default(), Batches::of(recording::BATCH, Duration::ZERO));
-        Ok(Self(Arc::new(Inner { db, clock, secrets, events, outbound, sources, config, partitions, announcements })))
+        let partitions = partitions::Partitions::default();
+        let (receipts, announcements) = (JointWrites::new(), JointWrites::new());
+        let inner =
+            Inner { db, clock, secrets, events, outbound, sources, config, partitions, receipts, announcements };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// The module's operations, to be nested under the API version.

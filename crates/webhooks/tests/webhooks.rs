@@ -1,5 +1,7 @@
 //! The module alone, through its router and its jobs, with a real database and real receivers.
 
+#[path = "webhooks/blocker.rs"]
+mod blocker;
 #[path = "webhooks/breaker.rs"]
 mod breaker;
 #[path = "webhooks/closings.rs"]
@@ -24,6 +26,8 @@ mod inbox;
 mod inbox_jobs;
 #[path = "webhooks/inbox_schemes.rs"]
 mod inbox_schemes;
+#[path = "webhooks/inbox_together.rs"]
+mod inbox_together;
 #[path = "webhooks/isolation.rs"]
 mod isolation;
 #[path = "webhooks/meter.rs"]

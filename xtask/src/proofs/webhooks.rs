@@ -34,9 +34,7 @@ struct Heard {
 
 /// Runs the tests of the invariants at full counts, in a release build, one after the other.
 pub(super) fn invariants(workspace: &Workspace) -> Result<Vec<Proof>, Failure> {
-    progress(
-        "building the tests with optimisation, and running those of the invariants at full counts: ten minutes",
-    );
+    progress("building the tests with optimisation, and running those of the invariants at full counts: ten minutes");
     let line = "test --release --package tests --test house -- ::invariant_ --test-threads 1 --nocapture";
     let arguments: Vec<&str> = line.split(' ').collect();
     let mut heard = Heard::default();

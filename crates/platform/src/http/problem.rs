@@ -153,6 +153,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(retry_after)
     }
 
+    /// 503 with its cause, which is logged and never shown: what we depend on is away or busy, for a moment we hope.
+    #[must_use]
+    pub fn busy(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::unavailable("The service is busy, try again shortly.", Duration::from_secs(1)).with_cause(cause)
+    }
+
     /// 500 with its cause, which is logged and never shown.
     #[must_use]
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
@@ -251,11 +257,7 @@ impl IntoResponse for Problem {
 impl From<sqlx::Error> for Problem {
     /// 503 when the database is away, busy or cancelled the statement; else it is our mistake, 500.
     fn from(error: sqlx::Error) -> Self {
-        if is_database_away(&error) {
-            Self::unavailable("The service is busy, try again shortly.", Duration::from_secs(1)).with_cause(error)
-        } else {
-            Self::internal(error)
-        }
+        if is_database_away(&error) { Self::busy(error) } else { Self::internal(error) }
     }
 }
 

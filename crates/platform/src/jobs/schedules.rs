@@ -5,7 +5,7 @@ use croner::Cron;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{EnqueueOptions, NewJob, Target, insert, store};
+use super::{EnqueueOptions, NewJob, insert, store};
 use crate::db::Db;
 
 /// How often a worker says that it still knows its schedules.
@@ -72,9 +72,8 @@ pub(super) async fn enqueue_due(schedules: &[Schedule], db: &Db) -> Result<(), s
         let mut tx = db.begin().await?;
         if store::move_schedule(&mut tx, schedule.name, next_at).await? {
             let options = EnqueueOptions { unique_key: Some(schedule.name.to_owned()), ..EnqueueOptions::default() };
-            let target = Target { name: schedule.job, queue: schedule.queue };
-            let (args, max_attempts) = (schedule.args.clone(), schedule.max_attempts);
-            insert(&mut tx, NewJob { target, args, max_attempts, options }).await?;
+            let Schedule { job: name, queue, max_attempts, .. } = *schedule;
+            insert(&mut tx, NewJob { name, queue, args: schedule.args.clone(), max_attempts, options }).await?;
             tx.commit().await?;
         }
     }

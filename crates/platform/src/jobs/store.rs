@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
-use super::{MAX_ATTEMPTS, NewJob, Priority, Target};
+use super::{MAX_ATTEMPTS, NamedJob, NewJob, Priority};
 use crate::ids;
 use crate::telemetry::RequestContext;
 
@@ -51,8 +51,8 @@ pub(super) async fn insert(
     sqlx::query!(
         "SELECT platform.enqueue_job($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         ids::new_uuid(),
-        new.target.queue,
-        new.target.name,
+        new.queue,
+        new.name,
         new.args,
         new.options.priority.stored(),
         new.options.run_at,
@@ -66,28 +66,30 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// One job for each target, all with the usual options.
-pub(super) async fn insert_for_each(
-    connection: &mut PgConnection,
-    targets: &[Target<'_>],
-    args: Value,
-    context: Option<RequestContext>,
-) -> Result<(), sqlx::Error> {
-    let (request_id, traceparent) = context.map(|context| (context.request_id, context.traceparent)).unzip();
-    let ids: Vec<Uuid> = targets.iter().map(|_| ids::new_uuid()).collect();
-    let queues: Vec<String> = targets.iter().map(|target| target.queue.to_owned()).collect();
-    let names: Vec<String> = targets.iter().map(|target| target.name.to_owned()).collect();
+/// Jobs with the usual options.
+pub(super) async fn insert_named(connection: &mut PgConnection, jobs: &[NamedJob]) -> Result<(), sqlx::Error> {
+    let request_id = |job: &NamedJob| Some(job.context.as_ref()?.request_id.clone());
+    let traceparent = |job: &NamedJob| job.context.as_ref()?.traceparent.clone();
+    let ids: Vec<Uuid> = jobs.iter().map(|_| ids::new_uuid()).collect();
+    let queues: Vec<String> = jobs.iter().map(|job| job.queue.clone()).collect();
+    let names: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+    let args: Vec<Value> = jobs.iter().map(|job| job.args.clone()).collect();
+    let keys: Vec<Option<String>> = jobs.iter().map(|job| job.unique_key.clone()).collect();
+    let request_ids: Vec<Option<String>> = jobs.iter().map(request_id).collect();
+    let traceparents: Vec<Option<String>> = jobs.iter().map(traceparent).collect();
     sqlx::query!(
-        "SELECT platform.enqueue_job(id, queue, name, $4, $5, NULL, $6, NULL, $7, $8)
-         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS target (id, queue, name)",
+        "SELECT platform.enqueue_job(id, queue, name, args, $8, NULL, $9, key, request_id, traceparent)
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::text[], $6::text[], $7::text[])
+             AS job (id, queue, name, args, key, request_id, traceparent)",
         &ids,
         &queues,
         &names,
-        args,
+        &args,
+        &keys as &[Option<String>],
+        &request_ids as &[Option<String>],
+        &traceparents as &[Option<String>],
         Priority::Normal.stored(),
         MAX_ATTEMPTS,
-        request_id,
-        traceparent.flatten(),
     )
     .execute(connection)
     .await?;

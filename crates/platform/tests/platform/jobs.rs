@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
-use platform::jobs::{self, EnqueueOptions, Job, JobError, Jobs, Priority, enqueue, enqueue_named, enqueue_with};
+use platform::jobs::{
+    self, EnqueueOptions, Job, JobError, Jobs, NamedJob, Priority, enqueue, enqueue_named, enqueue_with,
+};
 use platform::telemetry::{RequestContext, current_context, with_context};
 use serde::{Deserialize, Serialize};
 
@@ -153,14 +155,15 @@ async fn jobs_may_be_named_by_configuration_and_wait_in_a_queue_each() {
         );
     }
     let worker = house.worker(jobs);
-    for door in ["front", "back", "cellar"] {
-        let (name, queue) = (format!("greets at {door}"), format!("doors.{door}"));
-        house.commit(async |tx| enqueue_named(tx, &name, &queue, &greet("Ada"), EnqueueOptions::default()).await).await;
-    }
+    let named = ["front", "back", "cellar", "cellar"].map(|door| {
+        let job = NamedJob::new(format!("greets at {door}"), format!("doors.{door}"), &greet("Ada")).expect("JSON");
+        job.unique("Ada".to_owned())
+    });
+    house.commit(async |tx| enqueue_named(tx, &named).await).await;
     assert_eq!(worker.run_due().await, 2, "nobody stands in the cellar");
-    let mut names = greeted.names();
-    names.sort();
-    assert_eq!(names, ["Ada at back", "Ada at front"]);
+    let mut heard = greeted.names();
+    heard.sort();
+    assert_eq!(heard, ["Ada at back", "Ada at front"]);
     let left = "SELECT string_agg(concat_ws(' ', queue, attempts), ', ' ORDER BY queue) FROM platform.jobs";
     assert_eq!(house.ask(left).await, "doors.back 1, doors.cellar 0");
 }

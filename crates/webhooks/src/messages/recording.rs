@@ -1,9 +1,9 @@
-//! Recording messages, many in one transaction: each is a job of its own, but most of what a transaction costs does not grow
-//! with what it writes.
+//! Recording messages, many in one transaction: each is a job of its own, but the jobs that come at the same time share one.
+
+use std::sync::Arc;
 
 use platform::caller::OrgId;
 use platform::jobs::Running;
-use tokio::sync::oneshot;
 
 use super::{Message, store};
 use crate::deliveries::{self, NewDelivery};
@@ -11,15 +11,11 @@ use crate::endpoints::EndpointId;
 use crate::jobs::CHANNEL;
 use crate::{Error, Webhooks};
 
-/// The most messages recorded at once.
-pub(crate) const BATCH: usize = 100;
-
 /// A message that is to be recorded, and the job that wants it.
 pub(crate) struct Announcement {
     running: Running,
     organization: OrgId,
     message: Message,
-    recorded: oneshot::Sender<Result<(), Error>>,
 }
 
 /// A message with its deliveries, as they are written.
@@ -35,34 +31,14 @@ impl Webhooks {
     /// # Errors
     /// The job was taken over by another worker, or the database refuses or is away.
     pub(super) async fn record(&self, running: &Running, organization: OrgId, message: Message) -> Result<(), Error> {
-        let (recorded, outcome) = oneshot::channel();
-        let announcement = Announcement { running: running.clone(), organization, message, recorded };
-        self.0.announcements.join(announcement, |batch| self.record_all(batch)).await;
-        outcome.await.unwrap_or(Err(Error::NotRecorded))
+        let announcement = Announcement { running: running.clone(), organization, message };
+        self.0.announcements.write(announcement, |batch| self.record_all(batch)).await
     }
 
-    /// One that cannot be recorded keeps none of the others from it: then each is tried alone.
-    async fn record_all(&self, batch: Vec<Announcement>) {
-        let failure = match self.write(&batch).await {
-            Ok(()) => return batch.into_iter().for_each(|announcement| announcement.tell(Ok(()))),
-            Err(error) => error,
-        };
-        if batch.len() > 1 && failure.is_a_refusal() {
-            for announcement in batch {
-                let outcome = self.write(std::slice::from_ref(&announcement)).await;
-                announcement.tell(outcome);
-            }
-        } else if let Ok([alone]) = <[Announcement; 1]>::try_from(batch) {
-            alone.tell(Err(failure));
-        } else {
-            tracing::warn!(error = %failure, "messages could not be recorded; their jobs are tried again");
-        }
-    }
-
-    async fn write(&self, batch: &[Announcement]) -> Result<(), Error> {
+    async fn record_all(&self, batch: Vec<Arc<Announcement>>) -> Result<Vec<()>, Error> {
         self.make_room().await?;
         let mut tx = self.0.db.begin().await?;
-        let mut mailings: Vec<Mailing<'_>> = batch.iter().map(Announcement::mailing).collect();
+        let mut mailings: Vec<Mailing<'_>> = batch.iter().map(|announcement| announcement.mailing()).collect();
         let subscribers = store::list_subscribers(&mut tx, &mailings).await?;
         // Without subscribers nothing is kept. Endpoints that are disabled get no delivery, but what they miss can be replayed.
         let mut wanted = vec![false; mailings.len()];
@@ -84,17 +60,12 @@ impl Webhooks {
         }
         Running::settle_all(batch.iter().map(|announcement| &announcement.running), &mut tx).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(vec![(); batch.len()])
     }
 }
 
 impl Announcement {
     fn mailing(&self) -> Mailing<'_> {
         Mailing { organization: self.organization, message: &self.message, deliveries: Vec::new() }
-    }
-
-    fn tell(self, outcome: Result<(), Error>) {
-        // Whoever does not wait any more was stopped, and its job runs again.
-        self.recorded.send(outcome).ok();
     }
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use platform::ids::first_uuid_at;
+use platform::jobs::{NamedJob, enqueue_named};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -128,9 +129,10 @@ impl Webhooks {
     /// When the database is away.
     pub async fn hand_on_again(&self, ids: &[Uuid]) -> Result<(), Error> {
         let mut tx = self.0.db.begin().await?;
-        for receipt in store::find_receipts(&mut tx, ids).await? {
-            receipt.into_handling().enqueue(&mut tx).await?;
-        }
+        let receipts = store::find_receipts(&mut tx, ids).await?;
+        let jobs: Result<Vec<NamedJob>, sqlx::Error> =
+            receipts.into_iter().map(|receipt| receipt.into_handling().job()).collect();
+        enqueue_named(&mut tx, &jobs?).await?;
         Ok(tx.commit().await?)
     }
 }

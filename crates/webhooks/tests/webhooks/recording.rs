@@ -2,9 +2,9 @@
 
 use platform::shutdown::Shutdown;
 use platform::telemetry::spawn;
-use sqlx::{Connection, PgConnection};
 use tokio::task::JoinHandle;
 
+use crate::blocker::Blocker;
 use crate::house::House;
 use crate::receiver::Receiver;
 
@@ -12,7 +12,7 @@ const MESSAGES: usize = 8;
 
 /// A worker whose jobs have all begun, with the first of them held up while it writes.
 struct HeldUp {
-    blocker: PgConnection,
+    blocker: Blocker,
     worker: JoinHandle<()>,
     shutdown: Shutdown,
 }
@@ -20,21 +20,17 @@ struct HeldUp {
 impl HeldUp {
     async fn begin(house: &House) -> Self {
         house.happen(MESSAGES).await;
-        let mut blocker = house.owner().await;
-        let block = "BEGIN; LOCK TABLE webhooks.messages IN ACCESS EXCLUSIVE MODE";
-        sqlx::raw_sql(block).execute(&mut blocker).await.expect("locks");
+        let blocker = Blocker::of(house, "webhooks.messages").await;
         let shutdown = Shutdown::new();
         let (worker, until) = (house.patient_worker(), shutdown.clone());
         let worker = spawn("worker", async move { worker.run(until).await });
-        let held_up = "SELECT count(*) FROM pg_locks WHERE relation = 'webhooks.messages'::regclass AND NOT granted";
-        while house.count(held_up).await == 0 {}
+        blocker.wait(house).await;
         Self { blocker, worker, shutdown }
     }
 
     /// Lets them go on until the receiver has so many messages.
-    async fn go_on(mut self, receiver: &mut Receiver, count: usize) {
-        sqlx::raw_sql("COMMIT").execute(&mut self.blocker).await.expect("unlocks");
-        self.blocker.close().await.expect("closes");
+    async fn go_on(self, receiver: &mut Receiver, count: usize) {
+        self.blocker.end().await;
         receiver.wait_for(count).await;
         self.shutdown.begin();
         self.worker.await.expect("the worker ends");

@@ -169,6 +169,11 @@ fn role_name(prefix: &str, module: &str) -> String {
     format!("{prefix}_{module}")
 }
 
+/// What every session of the service's statements keeps to. Their plans are kept as long as the connection: one that was made
+/// while a table was empty, as a queue mostly is, would read it whole when it has grown, until its statistics catch up. So
+/// whoever has an index goes through it. Compiling is for statements that run for seconds.
+const SESSION: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
+
 fn pool(config: &DatabaseConfig, module: &str, options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(config.connections.get(module).copied().unwrap_or(2))
@@ -176,5 +181,5 @@ fn pool(config: &DatabaseConfig, module: &str, options: PgConnectOptions) -> PgP
         .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
         // A connection that died is noticed by the statement that meets it; a ping before each use would double the trips.
         .test_before_acquire(false)
-        .connect_lazy_with(options.application_name(module))
+        .connect_lazy_with(options.options(SESSION).application_name(module))
 }

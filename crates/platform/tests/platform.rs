@@ -14,6 +14,8 @@ mod jobs;
 mod jobs_fail;
 #[path = "platform/jobs_operator.rs"]
 mod jobs_operator;
+#[path = "platform/jobs_plans.rs"]
+mod jobs_plans;
 #[path = "platform/jobs_shutdown.rs"]
 mod jobs_shutdown;
 #[path = "platform/jobs_worker.rs"]

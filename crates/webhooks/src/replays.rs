@@ -198,7 +198,7 @@ async fn replay_batch(tx: &mut Tx, organization: OrgId, id: ReplayId) -> Result<
         store::save(tx, organization, id, (replay.reached, 0), false).await?;
         return Ok(Progress::More(Some(replay.now + BREATHER)));
     }
-    store::keep_to_indexes(tx).await?;
+    store::never_sort(tx).await?;
     let seen = store::list_messages(tx, organization, replay.reached, replay.visible_until(), BATCH).await?;
     let is_full = i64::try_from(seen.len()).is_ok_and(|count| count == BATCH);
     let reached = seen.last().map_or(replay.reached, |last| last.id.uuid());

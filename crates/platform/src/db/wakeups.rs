@@ -67,7 +67,10 @@ impl Wakeups {
         if let Some(wait) = self.claim_turn(channel) {
             let this = self.clone();
             telemetry::spawn("notify", async move {
-                tokio::time::sleep(wait).await;
+                // Even a sleep of no time ends with the next tick of the timer only.
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
                 this.settle_turn(channel);
                 let sent = sqlx::query!("SELECT pg_notify($1, $2)", CHANNEL, channel).fetch_one(&this.pool).await;
                 if let Err(error) = sent {

@@ -61,15 +61,20 @@ impl House {
         Vandal(self.url.clone())
     }
 
+    /// A connection of the owner of everything, as PostgreSQL gives it.
+    pub(crate) async fn owner(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.expect("a connection")
+    }
+
     /// Runs a statement as the owner of everything.
     pub(crate) async fn sql(&self, statement: &'static str) -> u64 {
-        let mut owner = PgConnection::connect(&self.url).await.expect("a connection");
+        let mut owner = self.owner().await;
         sqlx::raw_sql(statement).execute(&mut owner).await.expect("a valid statement").rows_affected()
     }
 
     /// The one value a query gives, as text.
     pub(crate) async fn ask(&self, query: &'static str) -> String {
-        let mut owner = PgConnection::connect(&self.url).await.expect("a connection");
+        let mut owner = self.owner().await;
         sqlx::query_scalar::<_, String>(query).fetch_one(&mut owner).await.expect("a value")
     }
 

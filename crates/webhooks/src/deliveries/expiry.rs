@@ -21,7 +21,6 @@ impl Webhooks {
             let expired = expiry::list(&mut tx, self.0.config.retention_days, BATCH).await?;
             let endpoints: Vec<Uuid> = expired.iter().map(|expired| expired.endpoint).collect();
             let deliveries: Vec<Uuid> = expired.iter().map(|expired| expired.delivery).collect();
-            settlements::prefer_indexes(&mut tx).await?;
             settlements::lock(&mut tx, &endpoints).await?;
             let GivenUp { count, .. } = give_up(&mut tx, &deliveries).await?;
             tx.commit().await?;

@@ -95,7 +95,6 @@ impl Webhooks {
 /// Locks the endpoints of these deliveries, as the delivery loop does, and looks at what is now nobody else's to change.
 async fn lock(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Standing>, sqlx::Error> {
     let endpoints = standings::list_endpoints(connection, ids).await?;
-    settlements::prefer_indexes(connection).await?;
     settlements::lock(connection, &endpoints).await?;
     standings::list(connection, ids).await
 }

@@ -114,13 +114,16 @@ impl Sending {
     }
 
     async fn pace(&self) {
-        let at = {
+        let (now, at) = {
             let mut next = self.next_look.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = Instant::now().max(*next);
+            let now = Instant::now();
+            let at = now.max(*next);
             *next = at + PACE;
-            at
+            (now, at)
         };
-        sleep_until(at).await;
+        if at > now {
+            sleep_until(at).await;
+        }
     }
 
     /// Waits until one call can be made and takes the room for as many more as there is.
@@ -180,7 +183,6 @@ impl Webhooks {
         let limit = i64::try_from(room).unwrap_or(i64::MAX);
         let lease = new_uuid();
         let mut tx = self.0.db.begin().await?;
-        settlements::prefer_indexes(&mut tx).await?;
         let ready = claims::lock_ready(&mut tx, &shares.satisfied(left), LOOKED_AT).await?;
         let portions = shares.divide(&ready, left);
         let all = ready.len() < LOOKED_AT && portions.len() == ready.len();

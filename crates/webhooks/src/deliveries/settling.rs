@@ -60,7 +60,6 @@ impl Webhooks {
     async fn settle(&self, batch: &[Outcome]) -> Result<(), Error> {
         let mut tx = self.0.db.begin().await?;
         let endpoints: Vec<Uuid> = batch.iter().map(|outcome| outcome.endpoint.uuid()).collect();
-        settlements::prefer_indexes(&mut tx).await?;
         let known = settlements::lock(&mut tx, &endpoints).await?;
         let settled = settlements::settle(&mut tx, batch).await?;
         let turn = |Settled { change, signs }: &Settled| {

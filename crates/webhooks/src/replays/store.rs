@@ -80,14 +80,10 @@ pub(super) async fn lock(
     .await
 }
 
-/// Has the rest of the transaction read along indexes only. The planner knows little about ranges of ids, and takes a long
-/// period for a few rows that are soon read and sorted: each batch would read the whole rest of it.
-pub(super) async fn keep_to_indexes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "SELECT count(set_config(name, 'off', true)) FROM unnest(ARRAY['enable_sort', 'enable_seqscan']) AS name"
-    )
-    .fetch_one(connection)
-    .await?;
+/// Has the rest of the transaction read in the order of an index. The planner knows little about ranges of ids, and takes a
+/// long period for a few rows that are soon read and sorted: each batch would read the whole rest of it.
+pub(super) async fn never_sort(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("SELECT set_config('enable_sort', 'off', true)").fetch_one(connection).await?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ fn statement(function: &str) -> &'static str {
 async fn plan(connection: &mut PgConnection, function: &str, arguments: &str) -> String {
     let mut plans = String::new();
     for mode in ["force_custom_plan", "force_generic_plan"] {
-        // The loop forbids whole tables as well before it takes anything.
+        // The pools of the service forbid whole tables as well.
         let prepare =
             format!("SET enable_seqscan = off; SET plan_cache_mode = {mode}; PREPARE claim AS {}", statement(function));
         sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.expect("prepares");

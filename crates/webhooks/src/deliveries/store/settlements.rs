@@ -93,13 +93,6 @@ impl Columns {
     }
 }
 
-/// Has the rest of the transaction go through indexes only. The plans of these statements are kept: one that was made while
-/// the tables were small would read them whole when they have grown, until their statistics catch up.
-pub(in crate::deliveries) async fn prefer_indexes(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!("SELECT set_config('enable_seqscan', 'off', true)").fetch_one(connection).await?;
-    Ok(())
-}
-
 /// Locks endpoints in the order of their ids, as everywhere, so that nobody waits in a circle; says how they are doing.
 pub(in crate::deliveries) async fn lock(
     connection: &mut PgConnection,

@@ -1,22 +1,32 @@
 //! The real binary as processes that can be killed.
 
-use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dev_postgres::{Cluster, Kind};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::home::client;
 
 /// How long something that must happen may take on a busy machine before the test gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Variables for processes whose every answer counts: on a busy machine a request waits for its turn instead of being answered
+/// 503. It may take less time than a connection may be silent.
+pub(crate) const PATIENT: [(&str, &str); 4] = [
+    ("APP__DATABASE__LOCK_TIMEOUT_MS", "60000"),
+    ("APP__DATABASE__ACQUIRE_TIMEOUT_MS", "60000"),
+    ("APP__DATABASE__STATEMENT_TIMEOUT_MS", "60000"),
+    ("APP__HTTP__STACK__REQUEST_TIMEOUT_MS", "50000"),
+];
+
 /// A running server process; killed when the test ends.
 pub(crate) struct Process {
     child: Child,
+    /// What it tells on both its outputs.
+    told: NamedTempFile,
     /// Where the API answers, if this process has one.
     pub(crate) api: String,
     /// Where operators ask.
@@ -26,16 +36,52 @@ pub(crate) struct Process {
 impl Process {
     /// `command` is `serve` (API alone), `work` (worker alone) or `dev` (both).
     pub(crate) async fn start_with(command: &str, database: &str, variables: &[(&str, &str)]) -> Self {
-        let (public, operations) = (free_address(), free_address());
+        // It takes ports that are free and tells which: one that we chose could be anybody's by then.
+        let anywhere = "127.0.0.1:0";
+        let told = NamedTempFile::new().expect("a file");
+        let output = told.reopen().expect("the same file");
         let child = binary(command, database)
-            .env("APP__HTTP__ADDRESS", public.to_string())
-            .env("APP__HTTP__OPERATIONS_ADDRESS", operations.to_string())
+            .env("APP__HTTP__ADDRESS", anywhere)
+            .env("APP__HTTP__OPERATIONS_ADDRESS", anywhere)
+            .env("APP__TELEMETRY__FILTER", "warn,server::cli=info")
             .envs(variables.iter().copied())
+            .stdout(output.try_clone().expect("one file for both"))
+            .stderr(output)
             .spawn()
             .expect("the server starts");
-        let process = Self { child, api: format!("http://{public}"), operations: format!("http://{operations}") };
-        eventually("the server is ready", async || process.is_ready().await).await;
+        let mut process = Self { child, told, api: String::new(), operations: String::new() };
+        process.become_ready().await;
         process
+    }
+
+    /// Waits until it says that it is ready. One that has ended never will.
+    async fn become_ready(&mut self) {
+        let begun = Instant::now();
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while !(self.learn_addresses() && self.is_ready().await) {
+            let ended = self.child.try_wait().expect("it can be looked after");
+            assert!(ended.is_none(), "the server ended before it was ready: {ended:?}");
+            assert!(begun.elapsed() < PATIENCE, "the server is ready: not within {PATIENCE:?}");
+            pause.tick().await;
+        }
+    }
+
+    /// Where it listens, once it has told: `serve` and `work` in the log, `dev` in what a developer reads first.
+    fn learn_addresses(&mut self) -> bool {
+        let told = self.told();
+        let address = |marks: [&str; 2]| {
+            let (_, rest) = marks.into_iter().find_map(|mark| told.split_once(mark))?;
+            let (address, _) = rest.trim_start().trim_start_matches("http://").split_once(['/', ' ', '\n'])?;
+            Some(format!("http://{address}"))
+        };
+        let Some(operations) = address([" operations=", "\n  Metrics "]) else { return false };
+        self.api = address([" public=", "\n  API "]).unwrap_or_default();
+        self.operations = operations;
+        true
+    }
+
+    fn told(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.told.path()).unwrap_or_default()).into_owned()
     }
 
     /// Whether it says so.
@@ -99,6 +145,9 @@ impl Drop for Process {
         // It may have ended already.
         self.child.kill().ok();
         self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("the server told:\n{}", self.told());
+        }
     }
 }
 
@@ -157,11 +206,6 @@ pub(crate) fn binary(command: &str, database: &str) -> Command {
     let mut binary = Command::new(env!("CARGO_BIN_EXE_server-under-test"));
     binary.arg(command).env("DATABASE_URL", database).env("APP__TELEMETRY__FILTER", "warn").stdout(Stdio::null());
     binary
-}
-
-fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
 }
 
 /// Waits for other processes, which no clock of ours can step.

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::home::send;
-use crate::processes::{Process, eventually, eventually_within};
+use crate::processes::{PATIENT, Process, eventually, eventually_within};
 use crate::receiver::Receiver;
 
 use super::scale::{at_scale, found, patience};
@@ -74,7 +74,7 @@ async fn invariant_02_what_was_committed_before_a_kill_is_heard_by_every_subscri
     let acknowledged = AtomicUsize::new(0);
     for kill in 1..=kills {
         // Nobody works, so what is committed is all there is when the process is killed.
-        let serving = scene.serve().await;
+        let serving = scene.serve_with(&PATIENT).await;
         delete_an_organization(&scene, &serving).await;
         let renaming = join_all((0..people).map(|person| {
             let (scene, acknowledged, serving) = (&scene, &acknowledged, &serving);
@@ -86,6 +86,7 @@ async fn invariant_02_what_was_committed_before_a_kill_is_heard_by_every_subscri
             serving.kill_now();
         };
         tokio::join!(renaming, killing);
+        scene.at_rest().await;
     }
     assert_eq!((scene.names_told().await.len(), receiver.arrived()), (0, 0), "nobody has heard of it yet");
     let renamed = scene.count("SELECT count(*) FROM users.audit_log WHERE action = 'organization_updated'").await;

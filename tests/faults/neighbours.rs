@@ -9,13 +9,10 @@ use crate::processes::{Process, eventually, eventually_within};
 use crate::receiver::{Manner, Received, Receiver};
 
 use super::scale::{at_scale, found, is_full, patience};
-use super::scene::Scene;
+use super::scene::{DEADLINE, Scene};
 
 /// Few, so that three sick endpoints could take them all if nothing held them back.
 const CALLS_AT_A_TIME: (&str, &str) = ("APP__WEBHOOKS__CONCURRENCY", "40");
-
-/// Longer than the test takes: whoever waits for such a call is noticed.
-const DEADLINE: (&str, &str) = ("APP__OUTBOUND__TOTAL_TIMEOUT_MS", "28000");
 
 /// How many endpoints are well.
 const WELL: usize = 3;
@@ -72,6 +69,7 @@ async fn counted() {
     let neighbours = Neighbours::move_in().await;
     let scene = &neighbours.scene;
     scene.happen(neighbours.sick, 30).await;
+    // Longer than the test takes: whoever waits for such a call is noticed.
     let _working = scene.work(&[CALLS_AT_A_TIME, DEADLINE]).await;
     eventually("the sick take what they may", async || neighbours.ward.open_calls() >= 15).await;
     scene.happen(scene.org, MESSAGES).await;

@@ -9,22 +9,28 @@ use serde_json::{Value, json};
 
 use crate::buyer::{Buyer, Records, inbound, stand_in};
 use crate::home::{client, send};
-use crate::processes::{Durable, Process, eventually, eventually_within};
+use crate::processes::{Durable, PATIENT, Process, eventually, eventually_within};
 use crate::receiver::Receiver;
 
 use super::scale::{at_scale, found, patience};
+
+/// What every process here is told: where the provider is, that anybody may ask as often as they like, and to be patient.
+fn variables(payments: &dev_stripe::Running) -> Vec<(&str, &str)> {
+    let here = [("APP__BILLING__STRIPE__API_URL", payments.url()), ("APP__HTTP__STACK__RATE_LIMIT__COUNT", "0")];
+    [&here[..], &PATIENT[..]].concat()
+}
 
 #[tokio::test]
 async fn billing_case_14_an_event_whose_process_was_killed_before_its_job_is_applied_once_after_a_restart() {
     let durable = Durable::create().await;
     let database = &durable.url;
     let payments = stand_in(dev_stripe::Time::machine()).await;
-    let provider = [("APP__BILLING__STRIPE__API_URL", payments.url())];
+    let variables = variables(&payments);
     let (receiver, hook) = Receiver::open().await;
-    Process::start_with("dev", database, &provider).await.kill();
+    Process::start_with("dev", database, &variables).await.kill();
 
     // `serve` has no worker, so it stores events and does nothing about them.
-    let serving = Process::start_with("serve", database, &provider).await;
+    let serving = Process::start_with("serve", database, &variables).await;
     payments.control().send_events_to(inbound(&serving.api));
     let buyer = Buyer::of_seeded_account(&serving.api).await;
     let (_, secret) = buyer.listen_at(&hook).await;
@@ -37,7 +43,7 @@ async fn billing_case_14_an_event_whose_process_was_killed_before_its_job_is_app
     let stored = Records::of(&mut owner).await;
     assert_eq!((stored.inbox, stored.subscriptions.len(), stored.messages), (3, 0, 0), "{stored:?}");
 
-    let restarted = Process::start_with("dev", database, &provider).await;
+    let restarted = Process::start_with("dev", database, &variables).await;
     let buyer = buyer.at(&restarted.api);
     eventually("the subscription is active", async || buyer.plan().await == "team").await;
     eventually("the message arrives", async || !receiver.received().is_empty()).await;
@@ -54,11 +60,11 @@ async fn billing_case_01_twenty_copies_of_an_event_at_two_processes_at_once_have
     let durable = Durable::create().await;
     let database = &durable.url;
     let payments = stand_in(dev_stripe::Time::machine()).await;
-    let provider = [("APP__BILLING__STRIPE__API_URL", payments.url())];
-    Process::start_with("dev", database, &provider).await.kill();
+    let variables = variables(&payments);
+    Process::start_with("dev", database, &variables).await.kill();
     let twins = [
-        Process::start_with("serve", database, &provider).await,
-        Process::start_with("serve", database, &provider).await,
+        Process::start_with("serve", database, &variables).await,
+        Process::start_with("serve", database, &variables).await,
     ];
     let buyer = Buyer::of_seeded_account(&twins[0].api).await;
     let (receiver, hook) = Receiver::open().await;
@@ -80,7 +86,7 @@ async fn billing_case_01_twenty_copies_of_an_event_at_two_processes_at_once_have
     let stored = Records::of(&mut owner).await;
     assert_eq!((stored.inbox, stored.messages), (1, 0), "{stored:?}");
 
-    let _worker = Process::start_with("work", database, &provider).await;
+    let _worker = Process::start_with("work", database, &variables).await;
     eventually("the subscription is active", async || buyer.plan().await == "team").await;
     let applied = settled(&durable).await;
     assert_eq!((applied.inbox, applied.dead, applied.messages), (1, 0, 1), "{applied:?}");
@@ -101,7 +107,7 @@ async fn invariant_06_events_that_come_many_times_to_two_processes_at_once_have_
     let (copies, strangers) = at_scale((8, 12), (50, 100));
     let durable = Durable::create().await;
     let payments = stand_in(dev_stripe::Time::machine()).await;
-    let variables = [("APP__BILLING__STRIPE__API_URL", payments.url()), ("APP__HTTP__STACK__RATE_LIMIT__COUNT", "0")];
+    let variables = variables(&payments);
     Process::start_with("dev", &durable.url, &variables).await.kill();
     let twins = [
         Process::start_with("serve", &durable.url, &variables).await,

@@ -105,6 +105,8 @@ async fn invariant_09_beside_a_later_binary_everything_goes_on_and_what_only_tha
     scene.register(scene.org, &format!("{url}/late"), 10).await;
     assert_eq!(scene.count(UNKNOWN).await, TOMORROW.len(), "what it does not know it has not touched");
     assert_eq!(scene.count("SELECT count(*) FROM platform.dead_jobs").await, 0);
+    // What is on its way when a worker dies belongs to it for a minute.
+    scene.sent().await;
     working.kill();
 
     // The later binary does its own, and leaves what it does not know in its turn.

@@ -22,6 +22,9 @@ const QUICK: [(&str, &str); 3] = [
     ("APP__HTTP__STACK__RATE_LIMIT__COUNT", "0"),
 ];
 
+/// Longer than a call may take otherwise, and shorter than it belongs to its worker: for calls that are left open.
+pub(super) const DEADLINE: (&str, &str) = ("APP__OUTBOUND__TOTAL_TIMEOUT_MS", "28000");
+
 /// Jobs that wait or run. Schedules may begin theirs at any time.
 const JOBS: &str = "SELECT count(*) FROM platform.jobs WHERE name LIKE '% hears %'";
 const DEAD: &str = "SELECT count(*) FROM platform.dead_jobs";
@@ -97,7 +100,12 @@ impl Scene {
 
     /// An API without a worker.
     pub(super) async fn serve(&self) -> Process {
-        self.start("serve", &[]).await
+        self.serve_with(&[]).await
+    }
+
+    /// The same, with more variables.
+    pub(super) async fn serve_with(&self, variables: &[(&str, &str)]) -> Process {
+        self.start("serve", variables).await
     }
 
     async fn start(&self, command: &str, variables: &[(&str, &str)]) -> Process {
@@ -126,6 +134,11 @@ impl Scene {
     /// Facts that somebody has yet to hear.
     pub(super) async fn unheard(&self) -> usize {
         self.count(JOBS).await
+    }
+
+    /// Waits until how everything was sent is written down.
+    pub(super) async fn sent(&self) {
+        eventually_within(patience(), "everything is sent", async || self.count(DUE).await == 0).await;
     }
 
     /// Waits until everybody has heard everything and everything was sent; nothing may have died on the way.
@@ -162,6 +175,14 @@ impl Scene {
     /// Waits until what a killed process had begun to say to the database is over.
     pub(super) async fn back_to(&self, connections: usize) {
         eventually("its connections are gone", async || self.connections().await <= connections).await;
+    }
+
+    /// Waits until nobody else is in the middle of anything: a COMMIT that was sent before a kill is carried out after it.
+    pub(super) async fn at_rest(&self) {
+        let busy = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()
+                      AND backend_type = 'client backend' AND state <> 'idle'";
+        eventually("what was begun is over", async || self.count(busy).await == 0).await;
     }
 
     /// As if the minute had passed for which a delivery belongs to its worker. Jobs have leases of a second here. Rows are

@@ -8,11 +8,11 @@ use std::time::Duration;
 use sqlx::Connection;
 use tokio::sync::Semaphore;
 
-use crate::processes::{Process, eventually};
+use crate::processes::{PATIENT, Process, eventually};
 use crate::receiver::{Manner, Receiver};
 
 use super::scale::{at_scale, found};
-use super::scene::Scene;
+use super::scene::{DEADLINE, Scene};
 
 const ATTEMPTS: &str = "SELECT count(*) FROM webhooks.delivery_attempts";
 const TAKEN_SLOTS: &str = "SELECT coalesce(sum(in_flight), 0)::bigint FROM webhooks.endpoints";
@@ -20,17 +20,26 @@ const TAKEN_SLOTS: &str = "SELECT coalesce(sum(in_flight), 0)::bigint FROM webho
 #[tokio::test]
 async fn invariant_05_two_workers_never_send_a_delivery_at_the_same_time() {
     const ENDPOINTS: usize = 4;
+    // One organization gets half of the room that a worker has for calls.
+    const CALLS_AT_A_TIME: (&str, &str) = ("APP__WEBHOOKS__CONCURRENCY", "30");
+    const MOST_OF_ONE: usize = 15;
     let messages = at_scale(60, 5_000);
     let scene = Scene::open().await;
-    // Slow enough that a second call would meet the first.
-    let (receiver, url) = Receiver::with_manner(|_| Manner::Linger(Duration::from_millis(20))).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let at_gate = gate.clone();
+    // Nobody is answered until both have calls under way; then slowly enough that a second call would meet the first.
+    let answer = move |_: &_| {
+        if at_gate.is_closed() { Manner::Linger(Duration::from_millis(20)) } else { Manner::Wait(at_gate.clone(), 200) }
+    };
+    let (receiver, url) = Receiver::with_manner(answer).await;
     for number in 0..ENDPOINTS {
         scene.register(scene.org, &format!("{url}/{number}"), 20).await;
     }
-    // So few that one of them cannot take it all.
-    let calls_at_a_time = [("APP__WEBHOOKS__CONCURRENCY", "30")];
-    let workers = [scene.work(&calls_at_a_time).await, scene.work(&calls_at_a_time).await];
+    let variables = [CALLS_AT_A_TIME, DEADLINE];
+    let workers = [scene.work(&variables).await, scene.work(&variables).await];
     scene.happen(scene.org, messages).await;
+    eventually("both take part", async || receiver.open_calls() > MOST_OF_ONE).await;
+    gate.close();
     scene.settled().await;
     assert_eq!(receiver.overlaps(), 0, "no delivery was on its way twice");
     let mut times: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -96,8 +105,6 @@ async fn invariant_05_the_late_word_of_a_worker_that_stalled_changes_no_row() {
 
 #[tokio::test]
 async fn invariant_05_a_job_that_was_taken_over_has_one_effect_whoever_commits_first() {
-    const PATIENT: [(&str, &str); 2] =
-        [("APP__DATABASE__LOCK_TIMEOUT_MS", "60000"), ("APP__DATABASE__STATEMENT_TIMEOUT_MS", "60000")];
     const STUCK: &str = "SELECT count(*) FROM pg_stat_activity
                          WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let scene = Scene::open().await;

@@ -169,9 +169,9 @@ fn role_name(prefix: &str, module: &str) -> String {
     format!("{prefix}_{module}")
 }
 
-/// What every session of the service's statements keeps to. Their plans are kept as long as the connection: one that was made
-/// while a table was empty, as a queue mostly is, would read it whole when it has grown, until its statistics catch up. So
-/// whoever has an index goes through it. Compiling is for statements that run for seconds.
+/// What every session of the service's statements keeps to. How one is executed is decided once for each connection: if that was
+/// while a table was empty, as a queue mostly is, the table would be read whole when it has grown, until its statistics catch
+/// up. So whatever has an index goes through it. Compiling is for statements that run for seconds.
 const SESSION: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
 
 fn pool(config: &DatabaseConfig, module: &str, options: PgConnectOptions) -> PgPool {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::{DateTime, Datelike, Utc};
 use dev_postgres::{Cluster, Kind, process_exists};
+use platform::clock::Clock;
 use platform::db::{Migrations, migrate};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -68,7 +70,7 @@ impl TestDatabase {
         if !SWEPT.swap(true, Ordering::Relaxed) {
             sweep(&mut connection).await?;
         }
-        let template = Template::of(migrations);
+        let template = Template::of(migrations, Clock::system().now());
         let name = name_of(std::process::id());
         template.ensure(&mut connection, migrations).await?;
         match copy(&mut connection, &template.name, &name).await {
@@ -114,7 +116,9 @@ struct Template {
 }
 
 impl Template {
-    fn of(migrations: &[Migrations]) -> Self {
+    /// The one that is copied at this time. Migrations make partitions for the weeks around the one in which they run, so each
+    /// week has a template of its own; weeks begin on Monday at 00:00 UTC, there as here.
+    fn of(migrations: &[Migrations], now: DateTime<Utc>) -> Self {
         let modules: Vec<_> = migrations.iter().map(|known| known.module).collect();
         let family = format!("template_{:08x}_", hash(&modules) >> 32);
         let content: Vec<_> = migrations
@@ -122,7 +126,7 @@ impl Template {
             .flat_map(|known| known.migrator.iter())
             .map(|migration| (migration.version, &migration.checksum))
             .collect();
-        let name = format!("{family}{:016x}", hash(&(content, MAKING_OF_ROLES)));
+        let name = format!("{family}{:016x}", hash(&(content, MAKING_OF_ROLES, now.iso_week())));
         Self { family, name }
     }
 
@@ -158,7 +162,8 @@ impl Template {
         Ok(())
     }
 
-    /// Drops what earlier builds of the project left for the same modules, and roles that no template needs any more.
+    /// Drops what earlier builds of the project and earlier weeks left for the same modules, and roles that no template
+    /// needs any more.
     async fn drop_superseded(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let superseded: Vec<String> =
             sqlx::query_scalar("SELECT datname FROM pg_database WHERE starts_with(datname, $1) AND datname <> $2")
@@ -314,14 +319,21 @@ mod tests {
     }
 
     #[test]
-    fn templates_differ_by_modules_and_by_migrations() {
-        let platform = Template::of(&[platform::db::MIGRATIONS]);
+    fn templates_differ_by_modules_by_migrations_and_by_weeks() {
+        let at = |time: &str| -> DateTime<Utc> { time.parse().expect("a time") };
+        let monday = at("2026-11-16T00:00:00Z");
+        let platform = Template::of(&[platform::db::MIGRATIONS], monday);
         let empty = platform::db::Migrations { migrator: sqlx::migrate::Migrator::DEFAULT, ..platform::db::MIGRATIONS };
-        let changed = Template::of(&[empty]);
+        let changed = Template::of(&[empty], monday);
         assert_eq!(platform.family, changed.family);
         assert_ne!(platform.name, changed.name);
-        let more =
-            Template::of(&[platform::db::MIGRATIONS, Migrations { module: "other", ..platform::db::MIGRATIONS }]);
+        let other = Migrations { module: "other", ..platform::db::MIGRATIONS };
+        let more = Template::of(&[platform::db::MIGRATIONS, other], monday);
         assert_ne!(platform.family, more.family);
+        let then = |time: &str| Template::of(&[platform::db::MIGRATIONS], at(time));
+        assert_eq!(then("2026-11-22T23:59:59.999Z").name, platform.name);
+        let next = then("2026-11-23T00:00:00Z");
+        assert_ne!(next.name, platform.name);
+        assert_eq!(next.family, platform.family, "so it takes the place of the one before");
     }
 }

@@ -7,7 +7,6 @@ mod store;
 use std::sync::Arc;
 
 use ::http::HeaderMap;
-use axum::body::Bytes;
 use platform::jobs::{JobError, NamedJob, enqueue_named};
 use platform::telemetry::{current_context, spawn};
 use serde::{Deserialize, Serialize};
@@ -31,7 +30,7 @@ platform::id! {
 pub(crate) struct Receipt {
     handling: Handling,
     api_version: Option<String>,
-    payload: Bytes,
+    payload: Vec<u8>,
     request_id: Option<String>,
     /// What hands it on.
     job: NamedJob,
@@ -66,7 +65,7 @@ impl Handling {
 }
 
 impl Receipt {
-    fn new(source: &str, notice: Notice, payload: Bytes) -> Result<Self, sqlx::Error> {
+    fn new(source: &str, notice: Notice, payload: Vec<u8>) -> Result<Self, sqlx::Error> {
         let Notice { id, event_type, object_id, livemode, api_version, occurred_at } = notice;
         let event = InboundEvent { source: source.to_owned(), id, event_type, object_id, livemode, occurred_at };
         let request_id = current_context().map(|context| context.request_id);
@@ -83,7 +82,7 @@ impl Webhooks {
     /// # Errors
     /// [`Error::NotFound`] for an unknown source, [`Error::InvalidSignature`], [`Error::InvalidTimestamp`],
     /// [`Error::InvalidEvent`]; nothing is stored then.
-    pub(crate) async fn receive_event(&self, source: &str, headers: &HeaderMap, body: Bytes) -> Result<bool, Error> {
+    pub(crate) async fn receive_event(&self, source: &str, headers: &HeaderMap, body: Vec<u8>) -> Result<bool, Error> {
         let known = self.0.sources.find(source).ok_or(Error::NotFound)?;
         let now = self.0.clock.now();
         known.verify(headers, &body, now)?;

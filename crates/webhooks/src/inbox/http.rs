@@ -46,7 +46,7 @@ async fn inbound_event_receive(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<StatusCode, Problem> {
-    if webhooks.receive_event(&source, &headers, body).await? {
+    if webhooks.receive_event(&source, &headers, body.into()).await? {
         turn.give_back();
     }
     Ok(StatusCode::OK)

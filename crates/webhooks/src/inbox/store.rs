@@ -25,7 +25,7 @@ pub(super) async fn insert(
     let modes: Vec<Option<bool>> = events().map(|event| event.livemode).collect();
     let versions: Vec<Option<String>> = each().map(|receipt| receipt.api_version.clone()).collect();
     let times: Vec<DateTime<Utc>> = events().map(|event| event.occurred_at).collect();
-    let payloads: Vec<&[u8]> = each().map(|receipt| &*receipt.payload).collect();
+    let payloads: Vec<&[u8]> = each().map(|receipt| receipt.payload.as_slice()).collect();
     let requests: Vec<Option<String>> = each().map(|receipt| receipt.request_id.clone()).collect();
     let stored = sqlx::query_scalar!(
         r#"INSERT INTO webhooks.inbox

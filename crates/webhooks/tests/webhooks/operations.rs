@@ -80,12 +80,13 @@ async fn deliveries_of_every_organization_are_found_by_status_endpoint_organizat
     let failing = house.register(&bad.url).await;
     house.happen(1).await;
     house.worker.run_due().await;
+    // Given up before the worker runs again, or it might be tried once more.
+    house.run_sql("UPDATE webhooks.deliveries SET status = 'dead', finished_at = now() WHERE status = 'pending'").await;
+    house.run_sql("DELETE FROM webhooks.due_deliveries").await;
     house.org = OrgId::new();
     let foreign = house.register(&good.url).await;
     house.happen(1).await;
     house.worker.run_due().await;
-    house.run_sql("UPDATE webhooks.deliveries SET status = 'dead', finished_at = now() WHERE status = 'pending'").await;
-    house.run_sql("DELETE FROM webhooks.due_deliveries").await;
 
     let with = |statuses: &[DeliveryStatus]| DeliveryFilter { statuses: statuses.to_vec(), ..everything() };
     let dead = ids(&house, &with(&[DeliveryStatus::Dead])).await;

@@ -31,7 +31,9 @@ async fn a_service_that_slept_for_months_makes_its_own_room() {
 #[tokio::test]
 async fn the_daily_job_drops_what_is_older_than_ninety_days() {
     let house = House::open().await;
+    // Whoever looks for deliveries makes the partitions that are missing, as they are where a week has begun meanwhile.
     house.worker.run_due().await;
+    let made = house.count(PARTITIONS).await;
     house
         .run_sql(
             "CREATE TABLE webhooks.messages_20200106 PARTITION OF webhooks.messages
@@ -39,8 +41,9 @@ async fn the_daily_job_drops_what_is_older_than_ninety_days() {
          UPDATE platform.schedules SET next_at = now() WHERE name = 'webhooks.maintain_partitions'",
         )
         .await;
+    assert_eq!(house.count(PARTITIONS).await, made + 1);
     house.worker.run_due().await;
-    assert_eq!(house.count(PARTITIONS).await, 5);
+    assert_eq!(house.count(PARTITIONS).await, made);
     assert_eq!(house.count("SELECT count(*) FROM pg_class WHERE relname = 'messages_20200106'").await, 0);
     assert_eq!(house.count("SELECT count(*) FROM platform.dead_jobs").await, 0);
 }

@@ -71,13 +71,14 @@ pub(super) fn measure(stage: &Stage<'_>, page: &mut Page) -> Result<(), Failure>
         write(page, name, rounds);
         bars.push((name.split(',').next().unwrap_or(name).to_owned(), middle(rounds, |round| round.per_second)));
     }
-    page.plot("draining", "Jobs a second", plot::bars("Jobs a second", &bars));
     let [shipped, eight, _, least] = &all;
     for (name, rounds) in [("as shipped", shipped), ("8 at a time", eight)] {
         let name = format!("drain, of a bare `DELETE … SKIP LOCKED` ({name})");
         page.at_least(&name, 35, ratio(rounds, least, |round| round.per_second));
     }
-    with_a_past(stage, page, shipped)
+    with_a_past(stage, page, shipped)?;
+    page.plot("draining", "Jobs a second", plot::bars("Jobs a second", &bars));
+    Ok(())
 }
 
 /// The same queue after a million jobs.

@@ -57,7 +57,7 @@ pub enum Error {
     /// A message that cannot be written as JSON.
     #[error("the message cannot be written")]
     UnwritableMessage(#[from] serde_json::Error),
-    /// The database was away or busy when this was to be written together with others, or whoever wrote it was stopped.
+    /// The database was away or too busy when this was to be written together with others, or whoever wrote it was stopped.
     #[error("it was not written together with others")]
     NotWritten,
     /// Something came in that none of the source's secrets signed.

@@ -10,13 +10,22 @@ use ::http::HeaderMap;
 use platform::jobs::{JobError, NamedJob, enqueue_named};
 use platform::telemetry::{current_context, spawn};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
+use crate::joint_writes::JointWrites;
 use crate::ports::InboundEvent;
 use crate::sources::Notice;
 use crate::{Error, Webhooks};
 
 /// The largest body that is taken, in bytes; larger ones are 413.
 pub(crate) const MAX_PAYLOAD: usize = 1024 * 1024;
+
+/// The most events stored at once: together they are no larger than what a statement writes in a second or two.
+const BATCH: usize = 32;
+
+/// The most events that are being stored or wait for it. While the database is slow or away, more would only wait for their
+/// sender's patience to end.
+const PLACES: usize = 256;
 
 /// How many receipts are removed at a time.
 const PRUNE_BATCH: i64 = 500;
@@ -27,13 +36,25 @@ platform::id! {
 }
 
 /// That an event came in: never changed. How far its handling is, the job says.
-pub(crate) struct Receipt {
+struct Receipt {
     handling: Handling,
     api_version: Option<String>,
     payload: Vec<u8>,
     request_id: Option<String>,
     /// What hands it on.
     job: NamedJob,
+}
+
+/// Where what comes in is stored together.
+pub(crate) struct Inbox {
+    receipts: JointWrites<Receipt, bool>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self { receipts: JointWrites::of(BATCH), places: Arc::new(Semaphore::new(PLACES)) }
+    }
 }
 
 /// The arguments of the job that hands an event on. Rows outlive the binary: only add fields that have a default.
@@ -81,16 +102,19 @@ impl Webhooks {
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown source, [`Error::InvalidSignature`], [`Error::InvalidTimestamp`],
-    /// [`Error::InvalidEvent`]; nothing is stored then.
+    /// [`Error::InvalidEvent`]; nothing is stored then. [`Error::NotWritten`] while too many wait to be stored.
     pub(crate) async fn receive_event(&self, source: &str, headers: &HeaderMap, body: Vec<u8>) -> Result<bool, Error> {
         let known = self.0.sources.find(source).ok_or(Error::NotFound)?;
         let now = self.0.clock.now();
         known.verify(headers, &body, now)?;
+        let place = self.0.inbox.places.clone().try_acquire_owned().map_err(|_full| Error::NotWritten)?;
         let receipt = Receipt::new(source, known.read(headers, &body, now)?, body)?;
         // In a task of its own: a sender that hangs up keeps nobody else's event from being stored.
         let webhooks = self.clone();
-        let storing =
-            spawn("inbox", async move { webhooks.0.receipts.write(receipt, |batch| webhooks.store_all(batch)).await });
+        let storing = spawn("inbox", async move {
+            let _place = place;
+            webhooks.0.inbox.receipts.write(receipt, |batch| webhooks.store_all(batch)).await
+        });
         let is_new = storing.await.map_err(|_stopped| Error::NotWritten)??;
         let outcome = if is_new { "stored" } else { "repeated" };
         metrics::counter!("webhook_events_received_total", "source" => source.to_owned(), "outcome" => outcome)

@@ -9,17 +9,15 @@ use tokio::sync::oneshot;
 use crate::Error;
 use crate::batches::Batches;
 
-/// The most that is written at once.
-const BATCH: usize = 100;
-
 /// Items of one kind that are written together, each with an outcome of its own.
 pub(crate) struct JointWrites<T, O>(Batches<Entry<T, O>>);
 
 type Entry<T, O> = (Arc<T>, oneshot::Sender<Result<O, Error>>);
 
 impl<T, O> JointWrites<T, O> {
-    pub(crate) fn new() -> Self {
-        Self(Batches::of(BATCH, Duration::ZERO))
+    /// At most so many are written at once.
+    pub(crate) fn of(size: usize) -> Self {
+        Self(Batches::of(size, Duration::ZERO))
     }
 
     /// Writes an item, at once or together with others that came while something was being written.

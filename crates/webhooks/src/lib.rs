@@ -34,9 +34,9 @@ use platform::jobs::Jobs;
 use platform::outbound::Outbound;
 use platform::secrets::Secrets;
 
-use inbox::Receipt;
+use inbox::Inbox;
 use joint_writes::JointWrites;
-use messages::recording::Announcement;
+use messages::recording::{self, Announcement};
 use ports::InboundHandler;
 
 pub use config::{Config, Scheme, SourceConfig};
@@ -83,7 +83,7 @@ struct Inner {
     sources: sources::Sources,
     config: Config,
     partitions: partitions::Partitions,
-    receipts: JointWrites<Receipt, bool>,
+    inbox: Inbox,
     announcements: JointWrites<Announcement, ()>,
 }
 
@@ -95,10 +95,9 @@ impl Webhooks {
     pub fn new(needs: Needs) -> Result<Self, Error> {
         let Needs { db, clock, secrets, events, outbound, handlers, config } = needs;
         let sources = sources::Sources::new(&config.sources, &handlers)?;
-        let partitions = partitions::Partitions::default();
-        let (receipts, announcements) = (JointWrites::new(), JointWrites::new());
-        let inner =
-            Inner { db, clock, secrets, events, outbound, sources, config, partitions, receipts, announcements };
+        let (inbox, partitions) = (Inbox::default(), partitions::Partitions::default());
+        let announcements = JointWrites::of(recording::BATCH);
+        let inner = Inner { db, clock, secrets, events, outbound, sources, config, partitions, inbox, announcements };
         Ok(Self(Arc::new(inner)))
     }
 

@@ -11,6 +11,9 @@ use crate::endpoints::EndpointId;
 use crate::jobs::CHANNEL;
 use crate::{Error, Webhooks};
 
+/// The most messages recorded at once.
+pub(crate) const BATCH: usize = 100;
+
 /// A message that is to be recorded, and the job that wants it.
 pub(crate) struct Announcement {
     running: Running,

@@ -56,6 +56,33 @@ async fn one_event_that_cannot_be_stored_keeps_none_of_the_others_from_it() {
 }
 
 #[tokio::test]
+async fn what_comes_while_too_much_waits_is_answered_503_at_once() {
+    const STORED: &str = "SELECT count(*) FROM webhooks.inbox";
+    let (house, _) = house().await;
+    let blocker = Blocker::of(&house, INBOX).await;
+    let first = sending(&house.api, 0);
+    blocker.wait(&house).await;
+    let others: Vec<_> = (1..=300).map(|number| sending(&house.api, number)).collect();
+    while others.iter().filter(|other| other.is_finished()).count() < 45 {
+        house.count("SELECT count(*) FROM pg_locks").await;
+    }
+    blocker.end().await;
+    expect_taken(&first.await.expect("an answer"));
+    let (mut taken, mut refused) = (0, 0);
+    for answer in join_all(others).await {
+        let answer = answer.expect("an answer");
+        if answer.status == 503 {
+            answer.expect_problem(503, "unavailable");
+            refused += 1;
+        } else {
+            expect_taken(&answer);
+            taken += 1;
+        }
+    }
+    assert_eq!((taken, refused, house.count(STORED).await), (255, 45, 256));
+}
+
+#[tokio::test]
 async fn a_sender_that_hangs_up_keeps_nobody_elses_event_from_being_stored() {
     let (house, ear) = house().await;
     let blocker = Blocker::of(&house, INBOX).await;

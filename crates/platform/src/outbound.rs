@@ -28,8 +28,8 @@ use crate::telemetry;
 use answer::{EXCERPT, read_answer};
 use resolver::{CheckedResolver, Names};
 
-/// Connections kept open to one server for the next call: many customers' endpoints are at the same one, and a call that finds
-/// none costs half as much again, with TLS much more. Never more than there were calls at once.
+/// Connections kept open to one server for the next call: many URLs may lead to the same one, and a call that finds none costs
+/// half as much again, with TLS much more. Never more than there were calls at once.
 const IDLE_CONNECTIONS: usize = 256;
 
 /// How long they are kept; most servers close theirs after a minute or more.
